@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# What has to be on the machine, and installing it: compilers, -dev packages and QEMU. Sourced.
+
+build_packages=(
+    gcc clang libclang-rt-14-dev make autoconf automake libtool autoconf-archive pkg-config perl
+    libc6-dev check libxen-dev liburcu-dev libjson-c-dev
+)
+host_packages=(qemu-system-x86 cpio xz-utils)
+
+# Prints those of "$@" that are not installed.
+missing_packages() {
+    local package
+
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
+    done
+}
+
+# need_packages ASK PACKAGE...: installs what is missing. ASK: "ask" or "yes".
+need_packages() {
+    local ask=$1 answer missing sudo=()
+    shift
+
+    if ! command -v apt-get >/dev/null; then
+        echo "This is not Debian, so nothing was installed. Needed, under Debian 12's names:" >&2
+        printf '  %s\n' "$@" >&2
+        echo "Install what your distribution calls them; this goes on as if they were there." >&2
+        return 0
+    fi
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "Not installed yet: ${missing[*]}"
+    if [ "$ask" = ask ]; then
+        if ! [ -t 0 ]; then
+            echo "Say --yes to have them installed." >&2
+            return 1
+        fi
+        read -r -p "Install them with apt-get? [y/N] " answer
+        [[ $answer == [yY]* ]] || return 1
+    fi
+    [ "$(id -u)" = 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/run.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/background.h"
+#include "daemon/control.h"
+#include "daemon/log.h"
+#include "daemon/place.h"
+#include "daemon/spawn.h"
+
+#define log_error(...) log_line(GUEST_LOG_ERROR, __VA_ARGS__)
+
+/* For the signal handler alone. */
+static struct guest_system *served;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    guest_stop(served);
+}
+
+/* SIGTERM and SIGINT wait, but while main() is in guest_run. Threads made before inherit this, so they never get one. */
+static void hold_signals(int how)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(how, &set, NULL);
+}
+
+static int attach(struct service *service)
+{
+    struct guest_options options = {
+        .size = sizeof(options),
+        .log = log_guest,
+        .poll_us = service->poll_us,
+        .unsupported = service->config.unsupported,
+        .state_dir = run_dir(),
+    };
+    pid_t pid;
+
+    if (guest_open_xen(&service->gsp, service->domid, &options) == 0)
+        return 0;
+    switch (errno) {
+    case EBUSY:
+        pid = run_read_pid(service->domid);
+        log_error("domain %u (%s) has a service already: process %d", service->domid, service->name,
+                  (int)pid);
+        break;
+    case ESRCH:
+        log_error("domain %u (%s) is gone", service->domid, service->name);
+        break;
+    case ENOTSUP:
+        log_error("domain %u (%s) is not a guest that can be served: it must be PVH or HVM, not "
+                  "populated on demand, with at most 128 vCPUs",
+                  service->domid, service->name);
+        break;
+    case ENXIO:
+        log_error("no Xen on this machine");
+        break;
+    default:
+        log_error("can't attach to domain %u (%s): %s", service->domid, service->name,
+                  strerror(errno));
+    }
+    return -1;
+}
+
+/* Everything up to the moment when the guest may run. -1: logged. */
+static int start(struct service *service, struct control **control_r)
+{
+    char path[PATH_MAX], *error = NULL;
+
+    run_path(path, service->domid, "pid");
+    if (run_write_pid(path)) {
+        log_error("%s: %s", path, strerror(errno));
+        return -1;
+    }
+    run_path(path, service->domid, "chosen");
+    if (config_apply(service->gsp, &service->config, path, &error)) {
+        log_error("%s", error ? error : "out of memory");
+        free(error);
+        return -1;
+    }
+    if (guest_configured(service->gsp)) {
+        if (errno == ENOSPC)
+            log_error("Xen has no ioreq server or range left for domain %u (%s)", service->domid, service->name);
+        else
+            log_error("the guest's vdevs can't start: %s", strerror(errno));
+        return -1;
+    }
+    run_path(path, service->domid, "control");
+    *control_r = control_open(path, commands_handle, service);
+    if (!*control_r || control_start(*control_r)) {
+        log_error("%s: %s", path, strerror(errno));
+        return -1;
+    }
+    if (store_publish(service->domid)) {
+        log_error("xenstore can't be written: %s", strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+/* Xen keeps a guest that has ended until somebody destroys it; xl was told not to (create -e). */
+static void destroy_domain(const struct service *service)
+{
+    char id[12];
+    const char *const argv[] = {"xl", "destroy", id, NULL};
+    pid_t pid;
+    int status;
+
+    snprintf(id, sizeof(id), "%u", service->domid);
+    pid = spawn(argv);
+    if (pid < 0) {
+        log_error("xl: %s: domain %u is left behind", strerror(errno), service->domid);
+        return;
+    }
+    status = spawn_wait(pid);
+    if (status)
+        log_line(GUEST_LOG_WARN, "xl destroy %s: exit status %d", id, status);
+}
+
+/* The directory goes with the guest. */
+static void remove_run_dir(uint32_t domid)
+{
+    char path[PATH_MAX];
+    struct dirent *entry;
+    DIR *dir;
+
+    run_path(path, domid, "");
+    dir = opendir(path);
+    while (dir && (entry = readdir(dir)))
+        unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    rmdir(path);
+}
+
+enum ending { LEAVE_DOMAIN, DESTROY_DOMAIN, DOMAIN_GONE };
+
+static enum ending how_it_ended(const struct service *service, int error)
+{
+    static const char *const how[] = {
+        [GUEST_POWEROFF] = "has powered off",
+        [GUEST_REBOOT] = "wants to reboot, which is not supported yet",
+        [GUEST_SUSPEND] = "has been suspended",
+        [GUEST_CRASHED] = "has crashed",
+        [GUEST_DESTROYED] = "has been destroyed",
+    };
+    enum guest_end end = guest_gone(service->gsp);
+
+    if (error == EFAULT) {
+        log_error("gasp_unsupported: the guest made an access that no vdev takes");
+        return DESTROY_DOMAIN;
+    }
+    if (error)
+        log_error("can't go on: %s", strerror(error));
+    else
+        log_line(GUEST_LOG_INFO, "%s", end == GUEST_ALIVE ? "asked to stop" : how[end]);
+    switch (end) {
+    case GUEST_ALIVE:
+    case GUEST_SUSPEND: /* somebody saves it, and destroys it when that is done */
+        return LEAVE_DOMAIN;
+    case GUEST_DESTROYED:
+        return DOMAIN_GONE;
+    default:
+        return DESTROY_DOMAIN;
+    }
+}
+
+/* Until the guest is gone or somebody ends us. An exit status. */
+static int serve(struct service *service, enum ending *ending_r)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    int error;
+
+    served = service->gsp;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    hold_signals(SIG_UNBLOCK);
+    error = guest_run(service->gsp) ? errno : 0;
+    hold_signals(SIG_BLOCK);
+    *ending_r = how_it_ended(service, error);
+    return error ? EXIT_LATER : 0;
+}
+
+int service_run(struct service *service, int ready_fd)
+{
+    enum ending ending = LEAVE_DOMAIN;
+    struct control *control = NULL;
+    int status = EXIT_BEFORE;
+    char path[PATH_MAX];
+
+    hold_signals(SIG_BLOCK);
+    clock_gettime(CLOCK_MONOTONIC, &service->started);
+    if (attach(service))
+        return EXIT_BEFORE;
+    if (start(service, &control) == 0) {
+        log_line(GUEST_LOG_INFO, "serving domain %u (%s)", service->domid, service->name);
+        if (ready_fd >= 0)
+            log_leave_terminal();
+        background_ready(ready_fd);
+        status = serve(service, &ending);
+    }
+    if (control)
+        control_stop(control);
+    store_withdraw(service->domid);
+    run_path(path, service->domid, "pid");
+    unlink(path);
+    guest_close(service->gsp);
+    if (ending == DESTROY_DOMAIN)
+        destroy_domain(service);
+    if (ending != LEAVE_DOMAIN)
+        remove_run_dir(service->domid);
+    control_close(control);
+    log_line(GUEST_LOG_INFO, "ended");
+    return status;
+}

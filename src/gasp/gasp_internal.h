@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's address spaces, below the public gasp.h and guest_ram.h. `struct gasp` is the first
+ * member of struct guest_system, so a public call finds it without knowing the rest.
+ */
+#ifndef XENGASP_GASP_INTERNAL_H
+#define XENGASP_GASP_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <xengasp/gasp.h>
+#include <xengasp/guest.h>
+
+#include "hv/hv.h"
+#include "ram/ram.h"
+#include "space/space.h"
+
+enum gasp_space { GASP_MEMORY, GASP_PORTS, GASP_SPACES }; /* in lock order */
+
+struct gasp_lock {
+    pthread_mutex_t mutex;
+    _Atomic(pthread_t) owner; /* 0, which glibc gives to no thread: nobody */
+    unsigned depth;           /* the owner's */
+};
+
+/* The ranges that Xen sends us. Neighbours are one range, whoever owns them; each lies in one
+ * server. */
+struct trap_range {
+    struct range range;
+    unsigned server; /* index into trap_set.server */
+};
+
+struct trap_set {
+    unsigned n_servers;
+    unsigned server[HV_MAX_SERVERS]; /* Xen's ids, in order of creation */
+    size_t n[GASP_SPACES];
+    struct trap_range *range[GASP_SPACES]; /* ascending */
+    bool frozen; /* set by ioreq/, which serves these servers from then on: none can be added for
+                    now */
+};
+
+/* So that a guest that makes a vdev fail can't flood the log. */
+struct gasp_complaints {
+    time_t second;
+    unsigned n;
+};
+
+struct gasp {
+    struct hv *hv;
+    struct ram ram;
+    struct space space[GASP_SPACES];
+    uint64_t limit[GASP_SPACES]; /* last addresses */
+    struct gasp_lock lock[GASP_SPACES];
+    struct gasp_complaints complaints[GASP_SPACES]; /* under the lock */
+    struct trap_set trap;
+    struct range *reserve[GASP_SPACES]; /* gasp_reserve; start-up only */
+    size_t n_reserve[GASP_SPACES];
+    struct range *own_ram; /* registered by us, for the guest's memory map and the record */
+    size_t n_own_ram;
+    enum hv_guest_type type;
+    bool ram_only;
+    bool never_ran;       /* the guest wasn't unpaused yet when we opened it */
+    _Atomic bool running; /* start-up is over */
+    guest_log_fn log;     /* never NULL */
+    void *log_arg;
+};
+
+static inline struct gasp *gasp_of(struct guest_system *gsp)
+{
+    return (struct gasp *)gsp;
+}
+
+/*
+ * Who owns a region in the map: NULL the VM, the gasp itself the platform (platform.c; nobody can
+ * name it, so nobody changes it), else a vdev, which vdev/ keeps while it is called. Only regions
+ * with GRF_VIRT_* have a vdev to call.
+ */
+static inline vdev_t *gasp_region_vdev(const struct gasp *gasp, const struct space_region *region)
+{
+    return region->owner == gasp ? NULL : region->owner;
+}
+
+/*
+ * options: with the defaults filled in; only memory_limit, ram_only, log and log_arg are looked at.
+ * hv stays the caller's. 0, or -1 with ENOMEM.
+ */
+int gasp_init(struct gasp *gasp, struct hv *hv, const struct hv_info *info,
+              const struct guest_options *options);
+void gasp_dispose(struct gasp *gasp); /* twice is fine; the servers must be gone (trap_dispose) */
+
+/* Seeds the maps: what Xen and the toolstack keep (platform.c), then the guest's RAM (hint as in
+ * ram_discover). */
+int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct range *hint,
+              size_t n_hint);
+
+/* End of start-up, before the guest runs: writes RAM and vdev ranges into a never-run PVH guest's
+ * memory map. */
+int gasp_extend_memory_map(struct gasp *gasp);
+
+void gasp_log(const struct gasp *gasp, enum guest_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- lock.c ---- */
+
+int gasp_space_of(unsigned type); /* QST_* -> enum gasp_space, or -1 */
+bool gasp_locked(const struct gasp *gasp, enum gasp_space space); /* by this thread */
+/* Whether this thread may change the space now: at start-up, or holding the lock. */
+bool gasp_may_change(const struct gasp *gasp, enum gasp_space space);
+void gasp_locks_init(struct gasp *gasp);
+void gasp_locks_dispose(struct gasp *gasp);
+
+/* ---- trap.c ---- */
+
+/*
+ * Brings Xen's trap ranges from what they are to what `to` asks for; the two differ in `changed`
+ * alone. 0, or an errno value and nothing changed: ENOSPC no range or server left, ENOMEM, ESRCH
+ * the guest is gone, or Xen's.
+ */
+int trap_carry(struct gasp *gasp, enum gasp_space space, const struct space_map *to,
+               struct range changed);
+int trap_enable(struct gasp *gasp, bool on); /* all servers; 0 or -1 with errno */
+void trap_dispose(struct gasp *gasp); /* destroys the servers, ranges with them; twice is fine */
+
+/* ---- region.c ---- */
+
+/* Names a region's owner in words: a vdev's name, "RAM", what of the platform it is, "the VM". */
+const char *gasp_owner_name(const struct gasp *gasp, const struct space_region *region);
+/* Logs what stands in the way of a region that was refused with EBUSY or EEXIST. */
+void gasp_log_taken(struct gasp *gasp, enum gasp_space space, const struct space_region *r,
+                    int error);
+
+/* ---- platform.c ---- */
+
+/* The next entry of what Xen and the toolstack keep in such a guest, from *i on; false: no more. */
+bool platform_next(enum hv_guest_type type, size_t *i, enum gasp_space *space_r,
+                   struct range *range_r);
+const char *platform_name(unsigned cookie);
+/* The name of what QEMU answers among an HVM guest's ports inside the range, or NULL. */
+const char *platform_qemu_port(struct range ports);
+
+/* ---- free.c ---- */
+
+/* The window of gasp_find_free's vdevs in memory: no RAM of ours goes there, and the guest is told
+ * to keep out. */
+extern const struct range gasp_vdev_window;
+
+/* The lowest hole for RAM (size: whole pages) inside the window: no reserve, not the vdev window. 0
+ * or ENOSPC. */
+int gasp_find_ram_hole(const struct gasp *gasp, uint64_t size, uint64_t align, struct range window,
+                       uint64_t *start_r);
+/* The first address above all RAM, page-aligned; above the space's limit when there is none. */
+uint64_t gasp_above_ram(const struct gasp *gasp);
+
+#endif

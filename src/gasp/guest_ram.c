@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The door of guest RAM: registering it is a change of the map, so it is here; the rest passes on
+ * to ram/. */
+#include "gasp/gasp_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A hole that turns out to be none (pages that we didn't know of) is passed over, this often. */
+enum { HOLES_TRIED = 16 };
+
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* 0 if RAM can be registered now: a running guest may use any hole of its own accord. */
+static int check_time(const struct gasp *gasp)
+{
+    if (gasp->ram_only)
+        return ENOTSUP;
+    return gasp->never_ran && !gasp->running ? 0 : EBUSY;
+}
+
+/* Populates and publishes; the map has the range as free. 0 or an errno value, and nothing changed.
+ */
+static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
+{
+    struct space *memory = &gasp->space[GASP_MEMORY];
+    const struct space_region region = {.range = range,
+                                        .flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE};
+    struct range *more = realloc(gasp->own_ram, (gasp->n_own_ram + 1) * sizeof(*more));
+    struct space_map *map;
+    int rc;
+
+    if (!more)
+        return ENOMEM;
+    gasp->own_ram = more;
+    rc = space_map_set(memory->map, &region, &map);
+    if (rc)
+        return rc;
+    if (ram_populate(&gasp->ram, range, whole_2m) < 0) {
+        rc = errno;
+        space_map_free(map);
+        return rc;
+    }
+    gasp->own_ram[gasp->n_own_ram++] = range;
+    space_publish(memory, map);
+    return 0;
+}
+
+int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped)
+{
+    struct gasp *gasp = gasp_of(vm);
+    const struct space_map *map = gasp->space[GASP_MEMORY].map;
+    uint64_t unit = untyped ? RAM_CHUNK_SIZE : HV_PAGE_SIZE;
+    struct range range;
+    int rc;
+
+    if (gasp->ram_only)
+        return fail(ENOTSUP);
+    if (bytes == 0 || start % unit || (untyped && bytes % unit))
+        return fail(EINVAL);
+    if (bytes > SIZE_MAX - (HV_PAGE_SIZE - 1))
+        return fail(EOVERFLOW);
+    bytes = (bytes + HV_PAGE_SIZE - 1) & -(size_t)HV_PAGE_SIZE;
+    rc = range_make(&range, start, bytes, gasp->limit[GASP_MEMORY]);
+    if (!rc)
+        rc = check_time(gasp);
+    if (!rc && space_map_meets(map, range, GRF_PRECIOUS))
+        rc = EBUSY;
+    if (!rc && space_map_meets(map, range, 0))
+        rc = EEXIST;
+    if (rc == EBUSY || rc == EEXIST)
+        gasp_log_taken(gasp, GASP_MEMORY,
+                       &(struct space_region){.range = range, .flags = GRF_MEMORY}, rc);
+    if (!rc)
+        rc = add_ram(gasp, range, untyped);
+    return rc ? fail(rc) : 0;
+}
+
+/* In the window's lowest hole. 0, or an errno value: ENOSPC no hole. */
+static int add_ram_inside(struct gasp *gasp, uint64_t bytes, struct range window,
+                          struct range *range_r)
+{
+    uint64_t align = bytes >= RAM_CHUNK_SIZE ? RAM_CHUNK_SIZE : HV_PAGE_SIZE;
+
+    for (int i = 0; i < HOLES_TRIED && window.first < window.last; i++) {
+        int rc = gasp_find_ram_hole(gasp, bytes, align, window, &range_r->first);
+
+        if (rc)
+            return rc;
+        range_r->last = range_r->first + (bytes - 1);
+        rc = add_ram(gasp, *range_r, false);
+        if (rc != EEXIST)
+            return rc;
+        window.first = range_r->last + 1;
+    }
+    return ENOSPC;
+}
+
+uintptr_t vm_ram_register(vm_t *vm, size_t bytes)
+{
+    struct gasp *gasp = gasp_of(vm);
+    uint64_t above = gasp_above_ram(gasp);
+    /* The topmost page stays free: Xen's log of dirty pages can't name it, so nothing of value may
+     * lie there. */
+    uint64_t top = gasp->limit[GASP_MEMORY] - HV_PAGE_SIZE;
+    struct range found;
+    int rc = check_time(gasp);
+
+    if (bytes == 0 && rc != ENOTSUP)
+        rc = EINVAL;
+    if (!rc) {
+        rc = ENOSPC;
+        if (bytes <= top) {
+            bytes = (bytes + HV_PAGE_SIZE - 1) & -(size_t)HV_PAGE_SIZE;
+            rc = add_ram_inside(gasp, bytes, (struct range){above, top}, &found);
+        }
+        /* Page 0 is never handed out: 0 is this call's failure. */
+        if (rc == ENOSPC && above > HV_PAGE_SIZE)
+            rc = add_ram_inside(gasp, bytes, (struct range){HV_PAGE_SIZE, above - 1}, &found);
+    }
+    if (!rc)
+        return found.first;
+    errno = rc;
+    return 0;
+}
+
+int vm_ram_touch(vm_t *vm, uintptr_t addr, size_t size, ram_touch_callback_fn touch_callback,
+                 void *cookie)
+{
+    return ram_touch(&gasp_of(vm)->ram, vm, addr, size, touch_callback, cookie);
+}
+
+int vm_guest_ram_read_callback(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size,
+                               size_t offset, void *buf)
+{
+    (void)vm;
+    (void)guest_addr;
+    memcpy((char *)buf + offset, vaddr, size);
+    return 0;
+}
+
+int vm_guest_ram_write_callback(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size,
+                                size_t offset, void *buf)
+{
+    (void)vm;
+    (void)guest_addr;
+    memcpy(vaddr, (const char *)buf + offset, size);
+    return 0;
+}
+
+int vm_ram_read(vm_t *vm, uint64_t gpa, void *buf, size_t size)
+{
+    return ram_read(&gasp_of(vm)->ram, gpa, buf, size);
+}
+
+int vm_ram_write(vm_t *vm, uint64_t gpa, const void *buf, size_t size)
+{
+    return ram_write(&gasp_of(vm)->ram, gpa, buf, size);
+}

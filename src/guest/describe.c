@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/describe.h"
+
+#include <errno.h>
+
+#include "guest/guest_internal.h"
+
+static const char *region_name(const struct gasp_region *rgn)
+{
+    if (rgn->vdev)
+        return vdev_core(rgn->vdev)->name;
+    if (rgn->flags & GRF_MEMORY)
+        return "RAM";
+    return platform_name(rgn->cookie);
+}
+
+int guest_each_region(struct guest_system *gsp, uint16_t type, guest_region_fn fn, void *arg)
+{
+    struct space *space;
+    const struct space_map *map;
+    int rc = 0;
+
+    if (type != QST_MEMORY && type != QST_X86_IO) {
+        errno = ENOTSUP;
+        return -1;
+    }
+    space = &gsp->gasp.space[type == QST_MEMORY ? GASP_MEMORY : GASP_PORTS];
+    /* The whole walk is one read section, so it shows one moment; fn must not wait for changes of the map. */
+    rcu_enter();
+    map = space_read(space);
+    for (size_t i = 0; i < map->n && rc == 0; i++) {
+        const struct space_region *region = &map->region[i];
+        struct gasp_region rgn = {
+            .flags = region->flags,
+            .cookie = region->cookie,
+            .vdev = region->owner,
+            .guest = { .location = region->range.first, .length = range_length(region->range), .type = type },
+        };
+
+        rc = fn(arg, &rgn, region_name(&rgn));
+    }
+    rcu_leave(space);
+    return rc;
+}
+
+int guest_each_vdev(struct guest_system *gsp, guest_vdev_fn fn, void *arg)
+{
+    struct vdev *vdev;
+    int rc = 0;
+
+    TAILQ_FOREACH(vdev, &gsp->vdevs, link) {
+        struct guest_vdev_info info = {
+            .name = vdev->name,
+            .factory = vdev->public.v_factory->name,
+            .block = vdev->public.v_block,
+            .reads = vdev->reads,
+            .writes = vdev->writes,
+        };
+
+        rc = fn(arg, &info);
+        if (rc)
+            break;
+    }
+    return rc;
+}

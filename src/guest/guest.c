@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A guest's life after it was opened. */
+#include "guest/guest_internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Where nothing tells us of a guest's end, it is looked for this often. */
+enum { LOOK_EVERY_MS = 1000 };
+
+int guest_add_vdev(struct guest_system *gsp, const char *spec)
+{
+    if (gsp->gasp.running || gsp->ram_only) {
+        errno = EPERM;
+        return -1;
+    }
+    return vdev_create(gsp, spec, &gsp->vdevs);
+}
+
+static int tell_vdevs(struct guest_system *gsp, unsigned ctrl)
+{
+    struct vdev *vdev;
+
+    TAILQ_FOREACH(vdev, &gsp->vdevs, link) {
+        int rc = vdev_control(vdev, ctrl, NULL);
+
+        if (rc) {
+            gasp_log(&gsp->gasp, GUEST_LOG_ERROR, "vdev %s: can't start: %s", vdev->name, strerror(rc));
+            errno = rc;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int guest_configured(struct guest_system *gsp)
+{
+    struct vdev *vdev;
+
+    if (gsp->gasp.running || gsp->ram_only) {
+        errno = EPERM;
+        return -1;
+    }
+    TAILQ_FOREACH(vdev, &gsp->vdevs, link) {
+        if (vdev_assign(vdev) < 0)
+            return -1;
+    }
+    if (tell_vdevs(gsp, VDEV_CTRL_GUEST_CONFIGURED) < 0)
+        return -1;
+    if (gasp_extend_memory_map(&gsp->gasp) < 0)
+        gasp_log(&gsp->gasp, GUEST_LOG_WARN,
+                 "the guest's memory map could not be extended (%s): it won't know of RAM and vdevs of ours, "
+                 "and may put mappings of its own there", strerror(errno));
+    if (record_save_ram(gsp) < 0 || tell_vdevs(gsp, VDEV_CTRL_GUEST_STARTING) < 0)
+        return -1;
+    gsp->dispatch = (struct ioreq_dispatch){
+        .gasp = &gsp->gasp,
+        .unsupported = gsp->options.unsupported,
+        .poll_limit_ns = gsp->options.poll_us * UINT64_C(1000),
+        .work_fd = gsp->work_fd,
+    };
+    gsp->gasp.running = true;
+    return ioreq_start(&gsp->dispatch, gsp, gsp->n_cpus);
+}
+
+enum guest_end guest_look(struct guest_system *gsp)
+{
+    static const enum guest_end end[] = {
+        [HV_POWEROFF] = GUEST_POWEROFF, [HV_REBOOT] = GUEST_REBOOT,     [HV_SUSPEND] = GUEST_SUSPEND,
+        [HV_CRASH] = GUEST_CRASHED,     [HV_WATCHDOG] = GUEST_CRASHED,  [HV_SOFT_RESET] = GUEST_REBOOT,
+    };
+    struct hv_info info;
+
+    if (gsp->end != GUEST_ALIVE)
+        return gsp->end;
+    if (gsp->hv->ops->info(gsp->hv, &info) < 0) {
+        if (errno == ESRCH)
+            gsp->end = GUEST_DESTROYED;
+    } else if (info.dying || memcmp(info.uuid, gsp->uuid, sizeof(gsp->uuid)) != 0) {
+        gsp->end = GUEST_DESTROYED;
+    } else if (info.shutdown) {
+        gsp->end = (unsigned)info.shutdown_reason < sizeof(end) / sizeof(end[0]) ? end[info.shutdown_reason]
+                                                                                  : GUEST_CRASHED;
+    }
+    return gsp->end;
+}
+
+enum guest_end guest_gone(struct guest_system *gsp)
+{
+    return gsp->end;
+}
+
+int guest_run(struct guest_system *gsp)
+{
+    const struct hv_ops *ops = gsp->hv->ops;
+    struct pollfd fd[2] = {
+        { .fd = gsp->work_fd, .events = POLLIN },
+        { .fd = ops->gone_fd(gsp->hv), .events = POLLIN }, /* -1: poll ignores it */
+    };
+    eventfd_t value;
+
+    while (!gsp->stop) {
+        if (gsp->dispatch.aborted) {
+            errno = EFAULT;
+            return -1;
+        }
+        if (guest_look(gsp) != GUEST_ALIVE)
+            return 0;
+        if (poll(fd, 2, LOOK_EVERY_MS) < 0 && errno != EINTR)
+            return -1;
+        if (fd[0].revents & POLLIN) {
+            eventfd_read(gsp->work_fd, &value);
+            ram_drop_stale(&gsp->gasp.ram);
+        }
+        if (fd[1].revents)
+            ops->gone_ack(gsp->hv);
+    }
+    return 0;
+}
+
+void guest_stop(struct guest_system *gsp)
+{
+    int saved = errno;
+
+    gsp->stop = true;
+    eventfd_write(gsp->work_fd, 1);
+    errno = saved;
+}
+
+void guest_close(struct guest_system *gsp)
+{
+    struct vdev *vdev;
+
+    if (!gsp)
+        return;
+    ioreq_stop(&gsp->dispatch);
+    trap_dispose(&gsp->gasp);
+    while ((vdev = TAILQ_FIRST(&gsp->vdevs))) {
+        TAILQ_REMOVE(&gsp->vdevs, vdev, link);
+        vdev_destroy(vdev, true);
+    }
+    if (gsp->lock_fd >= 0 && record_save_ram(gsp) < 0)
+        gasp_log(&gsp->gasp, GUEST_LOG_WARN, "%s: the record of registered RAM could not be written: %s",
+                 gsp->state_dir, strerror(errno));
+    gasp_dispose(&gsp->gasp);
+    record_unlock(gsp);
+    if (gsp->work_fd >= 0)
+        close(gsp->work_fd);
+    gsp->hv->ops->close(gsp->hv);
+    free(gsp);
+}
+
+void guest_get_stats(struct guest_system *gsp, struct guest_stats *stats_r)
+{
+    struct guest_stats sum = { 0 };
+
+    for (unsigned i = 0; i < gsp->dispatch.n_cpus; i++) {
+        const struct ioreq_counters *n = &gsp->dispatch.cpu[i].n;
+
+        sum.requests += n->requests;
+        sum.accesses += n->accesses;
+        sum.unclaimed += n->unclaimed;
+        sum.wakeups += n->wakeups;
+        sum.polled += n->polled;
+        sum.invalidations += n->invalidations;
+        sum.malformed += n->malformed;
+        sum.timed += n->timed;
+        sum.busy_ns += n->busy_ns;
+    }
+    *stats_r = sum;
+}

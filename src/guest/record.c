@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The files of a guest under the state directory: "lock" and "ram". */
+#include "guest/guest_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int path_of(const struct guest_system *gsp, const char *file, char path[PATH_MAX])
+{
+    if (snprintf(path, PATH_MAX, "%s/%s", gsp->state_dir, file) >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return 0;
+}
+
+/* Like mkdir -p for the last two parts: the state directory and the guest's own. */
+static int make_dirs(const char *dir)
+{
+    char parent[PATH_MAX];
+    char *slash;
+
+    snprintf(parent, sizeof(parent), "%s", dir);
+    slash = strrchr(parent, '/');
+    if (slash && slash != parent) {
+        *slash = '\0';
+        if (mkdir(parent, 0755) < 0 && errno != EEXIST)
+            return -1;
+    }
+    return mkdir(dir, 0750) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+int record_lock(struct guest_system *gsp)
+{
+    char path[PATH_MAX];
+
+    if (make_dirs(gsp->state_dir) < 0 || path_of(gsp, "lock", path) < 0)
+        return -1;
+    gsp->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (gsp->lock_fd < 0)
+        return -1;
+    if (flock(gsp->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    record_unlock(gsp);
+    errno = EBUSY;
+    return -1;
+}
+
+void record_unlock(struct guest_system *gsp)
+{
+    if (gsp->lock_fd >= 0)
+        close(gsp->lock_fd);
+    gsp->lock_fd = -1;
+}
+
+static void print_uuid(const uint8_t uuid[16], char text[33])
+{
+    for (int i = 0; i < 16; i++)
+        snprintf(text + 2 * i, 3, "%02x", uuid[i]);
+}
+
+int record_load_ram(struct guest_system *gsp, struct range **range_r, size_t *n_r)
+{
+    char path[PATH_MAX], uuid[33], seen[33];
+    uint64_t first, last;
+    struct range *range = NULL;
+    size_t n = 0;
+    FILE *file;
+
+    *range_r = NULL;
+    *n_r = 0;
+    if (path_of(gsp, "ram", path) < 0)
+        return -1;
+    file = fopen(path, "re");
+    if (!file)
+        return errno == ENOENT ? 0 : -1;
+    print_uuid(gsp->uuid, uuid);
+    if (fscanf(file, "uuid %32s ", seen) == 1 && strcmp(seen, uuid) == 0) {
+        while (fscanf(file, "%" SCNx64 "-%" SCNx64 " ", &first, &last) == 2 && first <= last) {
+            struct range *more = realloc(range, (n + 1) * sizeof(*range));
+
+            if (!more)
+                break;
+            range = more;
+            range[n++] = (struct range){ first, last };
+        }
+    }
+    fclose(file);
+    *range_r = range;
+    *n_r = n;
+    return 0;
+}
+
+int record_save_ram(struct guest_system *gsp)
+{
+    char path[PATH_MAX], fresh[PATH_MAX], uuid[33];
+    FILE *file;
+    bool ok;
+
+    if (!gsp->state_dir[0])
+        return 0;
+    if (path_of(gsp, "ram", path) < 0 || path_of(gsp, "ram.new", fresh) < 0)
+        return -1;
+    file = fopen(fresh, "we");
+    if (!file)
+        return -1;
+    print_uuid(gsp->uuid, uuid);
+    fprintf(file, "uuid %s\n", uuid);
+    for (size_t i = 0; i < gsp->gasp.n_own_ram; i++)
+        fprintf(file, "%" PRIx64 "-%" PRIx64 "\n", range_arg(gsp->gasp.own_ram[i]));
+    ok = !ferror(file);
+    if (fclose(file) != 0 || !ok || rename(fresh, path) < 0) {
+        unlink(fresh);
+        return -1;
+    }
+    return 0;
+}

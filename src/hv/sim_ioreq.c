@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The simulated guest's vCPUs: from an access to a server's answer. */
+#include "hv/sim_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SPINS = 400 }; /* before a vCPU goes to sleep: some 10 us */
+
+/* ---- sleeping and waking ---- */
+
+void hv_sim_vcpu_wake(struct sim_vcpu *v)
+{
+    /* The change came first, and the sleeper looks once more after it has said that it sleeps. */
+    if (!atomic_load(&v->asleep))
+        return;
+    pthread_mutex_lock(&v->lock);
+    pthread_cond_signal(&v->wake);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void hv_sim_vcpus_wake(struct sim *sim)
+{
+    unsigned i;
+
+    for (i = 0; sim->vcpu && i < sim->max_vcpus; i++)
+        hv_sim_vcpu_wake(&sim->vcpu[i]);
+}
+
+static void start_clock(struct sim_wait *wait)
+{
+    if (wait->started)
+        return;
+    wait->started = true;
+    clock_gettime(CLOCK_MONOTONIC, &wait->end);
+    wait->end.tv_sec += wait->timeout_ms / 1000;
+    wait->end.tv_nsec += wait->timeout_ms % 1000 * 1000000L;
+    if (wait->end.tv_nsec >= 1000000000L) {
+        wait->end.tv_sec++;
+        wait->end.tv_nsec -= 1000000000L;
+    }
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* false: the time is up. A negative time never is. */
+static bool wait_until(struct sim *sim, struct sim_vcpu *v, struct sim_wait *wait,
+                       bool (*holds)(struct sim *, const struct sim_pending *),
+                       const struct sim_pending *p)
+{
+    bool held = false;
+    unsigned i;
+
+    for (i = 0; i < SPINS && !held; i++) {
+        held = holds(sim, p);
+        relax();
+    }
+    if (held)
+        return true;
+    start_clock(wait);
+    pthread_mutex_lock(&v->lock);
+    atomic_store(&v->asleep, true);
+    while (!(held = holds(sim, p))) {
+        if (wait->timeout_ms < 0)
+            pthread_cond_wait(&v->wake, &v->lock);
+        else if (pthread_cond_timedwait(&v->wake, &v->lock, &wait->end) == ETIMEDOUT)
+            break;
+    }
+    atomic_store(&v->asleep, false);
+    pthread_mutex_unlock(&v->lock);
+    return held || holds(sim, p);
+}
+
+/* ---- one request ---- */
+
+static struct ioreq_slot *slot_of(struct sim *sim, struct sim_vcpu *v, struct sim_server *s)
+{
+    return &s->page->page->slot[v - sim->vcpu];
+}
+
+/* Under the lock. false: the slot is not as Xen left it. */
+static bool send(struct sim *sim, struct sim_vcpu *v, struct sim_server *s,
+                 const struct ioreq_slot *req)
+{
+    struct sim_port *port = s->port[v - sim->vcpu];
+    uint8_t flags = req->control & (uint8_t)~IOREQ_CONTROL_STATE;
+    struct ioreq_slot *slot;
+
+    if (!s->page)
+        return false;
+    slot = slot_of(sim, v, s);
+    if ((atomic_load(&slot->control) & IOREQ_CONTROL_STATE) != IOREQ_STATE_NONE ||
+        slot->vp_eport != (uint32_t)(port - sim->port))
+        return false;
+    slot->addr = req->addr;
+    slot->data = req->data;
+    slot->count = req->count;
+    slot->size = req->size;
+    slot->type = req->type;
+    atomic_fetch_add(&s->refs, 1);
+    v->pending[v->npending++] = (struct sim_pending){
+        .server = s,
+        .port = port,
+        .notifies = atomic_load(&port->notifies),
+        .state = IOREQ_STATE_READY,
+    };
+    atomic_store_explicit(&slot->control, flags | IOREQ_STATE_READY, memory_order_release);
+    if (!atomic_exchange(&sim->lose_event, false))
+        hv_sim_port_send(port);
+    return true;
+}
+
+static bool told(struct sim *sim, const struct sim_pending *p)
+{
+    return atomic_load(&p->port->notifies) != p->notifies || atomic_load(&p->server->dead) ||
+           atomic_load(&sim->ended);
+}
+
+static void crash(struct sim *sim)
+{
+    pthread_mutex_lock(&sim->lock);
+    hv_sim_crash(sim);
+    pthread_mutex_unlock(&sim->lock);
+}
+
+/*
+ * Waits for the answer, which is looked for only when the server says so. Xen would take NONE, too,
+ * for a server that is going, and give the guest all ones; here it counts as the mistake that it
+ * is.
+ */
+static int finish(struct sim *sim, struct sim_vcpu *v, struct sim_pending *p, struct sim_wait *wait)
+{
+    struct ioreq_slot *slot = slot_of(sim, v, p->server);
+    uint8_t control, state;
+
+    do {
+        if (!wait_until(sim, v, wait, told, p)) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        v->data = UINT64_MAX;
+        if (atomic_load(&sim->ended)) {
+            errno = EIO;
+            return -1;
+        }
+        if (atomic_load(&p->server->dead))
+            return 0;
+        p->notifies = atomic_load(&p->port->notifies);
+        control = atomic_load_explicit(&slot->control, memory_order_acquire);
+        state = control & IOREQ_CONTROL_STATE;
+        if (state < p->state || state > IOREQ_STATE_RESP_READY) {
+            crash(sim);
+            errno = EIO;
+            return -1;
+        }
+        p->state = state;
+    } while (state != IOREQ_STATE_RESP_READY);
+    v->data = slot->data;
+    atomic_store_explicit(&slot->control, control & (uint8_t)~IOREQ_CONTROL_STATE,
+                          memory_order_release);
+    return 0;
+}
+
+/* What is not answered in time stays: the vCPU's next access waits for it first. */
+static int finish_all(struct sim *sim, struct sim_vcpu *v, struct sim_wait *wait)
+{
+    struct sim_pending *p;
+    int rc = 0;
+
+    while (v->npending > 0) {
+        p = &v->pending[v->npending - 1];
+        rc = finish(sim, v, p, wait);
+        if (rc < 0 && errno == ETIMEDOUT)
+            break;
+        hv_sim_server_put(sim, p->server);
+        v->npending--;
+    }
+    return rc;
+}
+
+/* ---- the vCPU ---- */
+
+static bool runs(struct sim *sim, const struct sim_pending *p)
+{
+    (void)p;
+    return atomic_load(&sim->pause_count) == 0 || atomic_load(&sim->ended);
+}
+
+/* Takes the lock, with the guest running: whoever pauses it afterwards sees what the vCPU did. */
+static int lock_running(struct sim *sim, struct sim_vcpu *v, struct sim_wait *wait)
+{
+    for (;;) {
+        pthread_mutex_lock(&sim->lock);
+        if (!sim->ended && sim->pause_count == 0)
+            return 0;
+        pthread_mutex_unlock(&sim->lock);
+        if (!wait_until(sim, v, wait, runs, NULL)) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        if (atomic_load(&sim->ended)) {
+            errno = EIO;
+            return -1;
+        }
+    }
+}
+
+/* A server that cannot be reached misses it, and Xen says so in its log only. */
+static int invalidate(struct sim *sim, struct sim_vcpu *v, struct sim_wait *wait)
+{
+    const struct ioreq_slot req = {.type = IOREQ_INVALIDATE, .size = 4, .data = UINT64_MAX};
+    unsigned id;
+
+    if (lock_running(sim, v, wait) < 0)
+        return -1;
+    atomic_store(&v->invalidate, false);
+    for (id = HV_MAX_SERVERS; id-- > 0;)
+        if (sim->server[id] && sim->server[id]->enabled)
+            send(sim, v, sim->server[id], &req);
+    pthread_mutex_unlock(&sim->lock);
+    return finish_all(sim, v, wait);
+}
+
+/* What comes before a vCPU's next access. */
+static int settle(struct sim *sim, struct sim_vcpu *v, struct sim_wait *wait)
+{
+    if (v->npending > 0 && finish_all(sim, v, wait) < 0)
+        return -1;
+    return atomic_load(&v->invalidate) ? invalidate(sim, v, wait) : 0;
+}
+
+/* Nobody's: reads give ones, also where they go to RAM. Xen lets no span reach over two pages. */
+static void unclaimed(struct sim *sim, struct ioreq_slot *req)
+{
+    uint64_t ones = UINT64_MAX, at = req->data;
+    uint32_t i, size = req->size <= sizeof(ones) ? req->size : sizeof(ones);
+
+    if (!(req->control & IOREQ_CONTROL_READ))
+        return;
+    if (!(req->control & IOREQ_CONTROL_DATA_IS_PTR)) {
+        req->data = ones;
+        return;
+    }
+    for (i = 0; i < req->count && i < HV_PAGE_SIZE; i++) {
+        hv_sim_mem_copy(sim, true, at, &ones, size);
+        at = req->control & IOREQ_CONTROL_DF ? at - req->size : at + req->size;
+    }
+}
+
+static int request(struct sim *sim, struct sim_vcpu *v, struct ioreq_slot *req,
+                   struct sim_wait *wait)
+{
+    struct sim_server *s;
+    bool sent = true;
+
+    if (settle(sim, v, wait) < 0 || lock_running(sim, v, wait) < 0)
+        return -1;
+    s = hv_sim_server_select(sim, req);
+    if (s) {
+        sent = send(sim, v, s, req);
+        if (!sent)
+            hv_sim_crash(sim);
+    } else {
+        unclaimed(sim, req);
+    }
+    pthread_mutex_unlock(&sim->lock);
+    if (!sent) {
+        errno = EIO;
+        return -1;
+    }
+    if (!s)
+        return 0;
+    if (finish_all(sim, v, wait) < 0)
+        return -1;
+    if (req->control & IOREQ_CONTROL_READ && !(req->control & IOREQ_CONTROL_DATA_IS_PTR))
+        req->data = v->data;
+    return 0;
+}
+
+int hv_sim_request(struct hv *hv, unsigned vcpu, struct ioreq_slot *req, int timeout_ms)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_wait wait = {.timeout_ms = timeout_ms};
+
+    if (vcpu >= sim->max_vcpus || req->type > IOREQ_PCI_CONFIG) {
+        errno = EINVAL;
+        return -1;
+    }
+    return request(sim, &sim->vcpu[vcpu], req, &wait);
+}
+
+int hv_sim_invalidate(struct hv *hv, unsigned vcpu, int timeout_ms)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_wait wait = {.timeout_ms = timeout_ms};
+    struct sim_vcpu *v;
+
+    if (vcpu >= sim->max_vcpus) {
+        errno = EINVAL;
+        return -1;
+    }
+    v = &sim->vcpu[vcpu];
+    if (v->npending > 0 && finish_all(sim, v, &wait) < 0)
+        return -1;
+    return invalidate(sim, v, &wait);
+}
+
+/* ---- accesses ---- */
+
+/* RAM, as one access where the processor makes it one. */
+static void copy_ram(void *ram, bool write, uint64_t *value, unsigned size)
+{
+    if ((uintptr_t)ram % size != 0 || size & (size - 1)) {
+        if (write)
+            memcpy(ram, value, size);
+        else
+            memcpy(value, ram, size);
+    } else if (size == 8) {
+        uint64_t *p = ram;
+
+        if (write)
+            __atomic_store_n(p, *value, __ATOMIC_SEQ_CST);
+        else
+            *value = __atomic_load_n(p, __ATOMIC_SEQ_CST);
+    } else if (size == 4) {
+        uint32_t *p = ram;
+
+        if (write)
+            __atomic_store_n(p, (uint32_t)*value, __ATOMIC_SEQ_CST);
+        else
+            *value = __atomic_load_n(p, __ATOMIC_SEQ_CST);
+    } else if (size == 2) {
+        uint16_t *p = ram;
+
+        if (write)
+            __atomic_store_n(p, (uint16_t)*value, __ATOMIC_SEQ_CST);
+        else
+            *value = __atomic_load_n(p, __ATOMIC_SEQ_CST);
+    } else {
+        uint8_t *p = ram;
+
+        if (write)
+            __atomic_store_n(p, (uint8_t)*value, __ATOMIC_SEQ_CST);
+        else
+            *value = __atomic_load_n(p, __ATOMIC_SEQ_CST);
+    }
+}
+
+static uint64_t mask_of(unsigned size)
+{
+    return size >= 8 ? UINT64_MAX : (UINT64_C(1) << size * 8) - 1;
+}
+
+static int access_device(struct sim *sim, struct sim_vcpu *v, enum ioreq_type type, bool write,
+                         uint64_t addr, unsigned size, uint64_t *value, struct sim_wait *wait)
+{
+    struct ioreq_slot req = {
+        .addr = addr,
+        .data = write ? *value & mask_of(size) : 0,
+        .count = 1,
+        .size = size,
+        .type = (uint8_t)type,
+        .control = write ? 0 : IOREQ_CONTROL_READ,
+    };
+
+    if (request(sim, v, &req, wait) < 0)
+        return -1;
+    if (!write)
+        *value = req.data & mask_of(size);
+    return 0;
+}
+
+/* Inside one page. What is not RAM goes out in the largest powers of two. */
+static int access_page(struct sim *sim, struct sim_vcpu *v, bool write, uint64_t gpa, unsigned size,
+                       uint64_t *value, struct sim_wait *wait)
+{
+    unsigned done, n = 8;
+    uint64_t part;
+    void *ram;
+
+    if (settle(sim, v, wait) < 0 || lock_running(sim, v, wait) < 0)
+        return -1;
+    ram = hv_sim_mem_at(sim, gpa);
+    if (ram)
+        copy_ram(ram, write, value, size);
+    pthread_mutex_unlock(&sim->lock);
+    for (done = 0; !ram && done < size; done += n) {
+        while (n > size - done)
+            n /= 2;
+        part = *value >> done * 8;
+        if (access_device(sim, v, IOREQ_MEMORY, write, gpa + done, n, &part, wait) < 0)
+            return -1;
+        if (!write)
+            *value = (*value & ~(mask_of(n) << done * 8)) | part << done * 8;
+    }
+    return 0;
+}
+
+static int access_memory(struct sim *sim, struct sim_vcpu *v, bool write, uint64_t gpa,
+                         unsigned size, uint64_t *value, struct sim_wait *wait)
+{
+    unsigned low = (unsigned)(HV_PAGE_SIZE - gpa % HV_PAGE_SIZE);
+    uint64_t high;
+
+    if (low >= size)
+        return access_page(sim, v, write, gpa, size, value, wait);
+    high = *value >> low * 8;
+    if (access_page(sim, v, write, gpa, low, value, wait) < 0 ||
+        access_page(sim, v, write, gpa + low, size - low, &high, wait) < 0)
+        return -1;
+    *value |= write ? 0 : high << low * 8;
+    return 0;
+}
+
+int hv_sim_access(struct hv *hv, unsigned vcpu, enum hv_range_type type, bool write, uint64_t addr,
+                  unsigned size, uint64_t *value, int timeout_ms)
+{
+    struct sim *sim = sim_of(hv);
+    struct sim_wait wait = {.timeout_ms = timeout_ms};
+    struct sim_vcpu *v;
+
+    if (vcpu >= sim->max_vcpus || size == 0 || size > 8 || addr > UINT64_MAX - (size - 1)) {
+        errno = EINVAL;
+        return -1;
+    }
+    v = &sim->vcpu[vcpu];
+    if (!write)
+        *value = 0;
+    switch (type) {
+    case HV_RANGE_MEMORY:
+        return access_memory(sim, v, write, addr, size, value, &wait);
+    case HV_RANGE_PORT:
+        return access_device(sim, v, IOREQ_PORT, write, addr, size, value, &wait);
+    case HV_RANGE_PCI:
+        return access_device(sim, v, IOREQ_PCI_CONFIG, write, addr, size, value, &wait);
+    }
+    errno = EINVAL;
+    return -1;
+}
+
+/* ---- life ---- */
+
+int hv_sim_vcpus_init(struct sim *sim)
+{
+    pthread_condattr_t attr;
+    unsigned i;
+
+    sim->vcpu = calloc(sim->max_vcpus, sizeof(*sim->vcpu));
+    if (!sim->vcpu)
+        return -1;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    for (i = 0; i < sim->max_vcpus; i++) {
+        pthread_mutex_init(&sim->vcpu[i].lock, NULL);
+        pthread_cond_init(&sim->vcpu[i].wake, &attr);
+    }
+    pthread_condattr_destroy(&attr);
+    return 0;
+}
+
+void hv_sim_vcpus_dispose(struct sim *sim)
+{
+    unsigned i;
+
+    for (i = 0; sim->vcpu && i < sim->max_vcpus; i++) {
+        while (sim->vcpu[i].npending > 0)
+            hv_sim_server_put(sim, sim->vcpu[i].pending[--sim->vcpu[i].npending].server);
+        pthread_cond_destroy(&sim->vcpu[i].wake);
+        pthread_mutex_destroy(&sim->vcpu[i].lock);
+    }
+    free(sim->vcpu);
+    sim->vcpu = NULL;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A thread for each vCPU. A vCPU has one request at a time, so a thread never has to choose; broadcasts alone come in all
+ * servers' slots at once.
+ *
+ * Answering without a sleep in between is several times faster than by events, so after a request a thread polls
+ * its slots for a while, its port masked. How long adapts to how soon the next request came: a guest that is quiet
+ * costs no CPU. To sleep it unmasks, looks once more, then waits for the descriptor.
+ */
+#include "ioreq/ioreq.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    TIME_ONE_OF = 16,      /* requests */
+    LOOKS_A_CLOCK = 64,    /* looks at the slots before the clock is read */
+    POLL_START_NS = 20000, /* the first step up from not polling */
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static uint8_t slot_control(struct ioreq_cpu *cpu, unsigned server)
+{
+    return atomic_load_explicit(&cpu->dispatch->page[server]->slot[cpu->guest.index].control, memory_order_acquire);
+}
+
+static bool slot_ready(struct ioreq_cpu *cpu, unsigned server)
+{
+    return (slot_control(cpu, server) & IOREQ_CONTROL_STATE) == IOREQ_STATE_READY;
+}
+
+static bool any_ready(struct ioreq_cpu *cpu)
+{
+    for (unsigned s = 0; s < cpu->dispatch->n_servers; s++) {
+        if (slot_ready(cpu, s))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Answers a slot that is READY. The page belongs to Xen, yet it is read once and from then on only written: what was
+ * checked is what is used.
+ */
+static void serve_slot(struct ioreq_cpu *cpu, unsigned server)
+{
+    struct ioreq_dispatch *dispatch = cpu->dispatch;
+    struct ioreq_slot *slot = &dispatch->page[server]->slot[cpu->guest.index];
+    bool timed = atomic_fetch_add_explicit(&cpu->n.requests, 1, memory_order_relaxed) % TIME_ONE_OF == 0;
+    uint64_t start = timed ? now_ns() : 0;
+    uint8_t control = slot_control(cpu, server), flags = control & ~IOREQ_CONTROL_STATE;
+    struct ioreq_slot req = { .addr = slot->addr, .data = slot->data, .count = slot->count, .size = slot->size,
+                              .control = control, .type = slot->type };
+
+    atomic_store_explicit(&slot->control, flags | IOREQ_STATE_INPROCESS, memory_order_release);
+    if (req.type == IOREQ_INVALIDATE) {
+        /* Before it is acknowledged; dropping the mappings is for guest_run. */
+        ram_invalidate(&dispatch->gasp->ram);
+        count(&cpu->n.invalidations, 1);
+        eventfd_write(dispatch->work_fd, 1);
+    } else {
+        uint64_t data = ioreq_serve(cpu, &req);
+
+        if ((control & IOREQ_CONTROL_READ) && !(control & IOREQ_CONTROL_DATA_IS_PTR))
+            slot->data = data;
+    }
+    atomic_store_explicit(&slot->control, flags | IOREQ_STATE_RESP_READY, memory_order_release);
+    dispatch->gasp->hv->ops->events_notify(cpu->events, cpu->port[server]);
+    if (timed) {
+        count(&cpu->n.timed, 1);
+        count(&cpu->n.busy_ns, now_ns() - start);
+    }
+}
+
+static bool serve(struct ioreq_cpu *cpu)
+{
+    bool served = false;
+
+    for (unsigned s = 0; s < cpu->dispatch->n_servers; s++) {
+        if (slot_ready(cpu, s)) {
+            serve_slot(cpu, s);
+            served = true;
+        }
+    }
+    return served;
+}
+
+/* Looks at the slots for poll_ns at most. True when a request is there. */
+static bool poll_slots(struct ioreq_cpu *cpu)
+{
+    struct ioreq_dispatch *dispatch = cpu->dispatch;
+    bool found = false;
+    uint64_t end;
+
+    if (cpu->poll_ns == 0)
+        return false;
+    if (atomic_fetch_add(&dispatch->pollers, 1) < dispatch->max_pollers) {
+        end = now_ns() + cpu->poll_ns;
+        do {
+            for (unsigned look = 0; look < LOOKS_A_CLOCK && !found; look++) {
+                found = any_ready(cpu);
+                relax();
+            }
+        } while (!found && !dispatch->stop && now_ns() < end);
+    }
+    atomic_fetch_sub(&dispatch->pollers, 1);
+    return found;
+}
+
+/* gap: from the last answer to the next request, which came by an event, so polling hadn't been long enough. */
+static void adapt(struct ioreq_cpu *cpu, uint64_t gap)
+{
+    uint64_t limit = cpu->dispatch->poll_limit_ns;
+
+    if (gap > limit)
+        cpu->poll_ns /= 2;
+    else if (cpu->poll_ns < POLL_START_NS)
+        cpu->poll_ns = POLL_START_NS;
+    else
+        cpu->poll_ns *= 2;
+    if (cpu->poll_ns < POLL_START_NS / 2)
+        cpu->poll_ns = 0;
+    if (cpu->poll_ns > limit)
+        cpu->poll_ns = limit;
+}
+
+static void sleep_until_event(struct ioreq_cpu *cpu)
+{
+    struct pollfd fd[2] = {
+        { .fd = cpu->dispatch->gasp->hv->ops->events_fd(cpu->events), .events = POLLIN },
+        { .fd = cpu->wake_fd, .events = POLLIN },
+    };
+
+    poll(fd, 2, -1);
+}
+
+static void *dispatch_thread(void *arg)
+{
+    struct ioreq_cpu *cpu = arg;
+    struct ioreq_dispatch *dispatch = cpu->dispatch;
+    const struct hv_ops *ops = dispatch->gasp->hv->ops;
+    uint64_t answered = now_ns();
+
+    while (!dispatch->stop) {
+        int port;
+
+        sleep_until_event(cpu);
+        port = ops->events_pending(cpu->events);
+        if (port < 0)
+            continue;
+        count(&cpu->n.wakeups, 1);
+        /* An event without a request is normal: one follows each bind, and one each request that polling found. */
+        if (any_ready(cpu)) {
+            if (dispatch->poll_limit_ns > 0)
+                adapt(cpu, now_ns() - answered);
+            serve(cpu);
+            while (poll_slots(cpu)) {
+                serve(cpu);
+                count(&cpu->n.polled, 1);
+            }
+        }
+        ops->events_unmask(cpu->events, port);
+        serve(cpu);
+        if (dispatch->poll_limit_ns > 0)
+            answered = now_ns();
+    }
+    /* The servers are disabled by now: what is READY is the last there will be. */
+    serve(cpu);
+    return NULL;
+}
+
+static int bind_cpu(struct ioreq_dispatch *dispatch, struct ioreq_cpu *cpu)
+{
+    const struct hv_ops *ops = dispatch->gasp->hv->ops;
+
+    cpu->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    cpu->events = ops->events_open(dispatch->gasp->hv);
+    if (cpu->wake_fd < 0 || !cpu->events)
+        return -1;
+    for (unsigned s = 0; s < dispatch->n_servers; s++) {
+        cpu->port[s] = ops->events_bind(cpu->events, dispatch->page[s]->slot[cpu->guest.index].vp_eport);
+        if (cpu->port[s] < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void unbind_cpu(struct ioreq_dispatch *dispatch, struct ioreq_cpu *cpu)
+{
+    const struct hv_ops *ops = dispatch->gasp->hv->ops;
+
+    for (unsigned s = 0; cpu->events && s < dispatch->n_servers; s++) {
+        if (cpu->port[s] >= 0)
+            ops->events_unbind(cpu->events, cpu->port[s]);
+    }
+    ops->events_close(cpu->events);
+    if (cpu->wake_fd >= 0)
+        close(cpu->wake_fd);
+}
+
+static int start_cpus(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsigned n_cpus)
+{
+    dispatch->cpu = calloc(n_cpus, sizeof(*dispatch->cpu));
+    if (!dispatch->cpu)
+        return -1;
+    dispatch->n_cpus = n_cpus;
+    for (unsigned i = 0; i < n_cpus; i++) {
+        struct ioreq_cpu *cpu = &dispatch->cpu[i];
+
+        cpu->dispatch = dispatch;
+        cpu->guest = (struct guest_cpu){ .gsp = gsp, .index = i };
+        cpu->wake_fd = -1;
+        for (unsigned s = 0; s < HV_MAX_SERVERS; s++)
+            cpu->port[s] = -1;
+    }
+    for (unsigned i = 0; i < n_cpus; i++) {
+        if (bind_cpu(dispatch, &dispatch->cpu[i]) < 0)
+            return -1;
+    }
+    /* Only when all are bound: a thread that runs can't fail any more. */
+    for (unsigned i = 0; i < n_cpus; i++) {
+        errno = pthread_create(&dispatch->cpu[i].thread, NULL, dispatch_thread, &dispatch->cpu[i]);
+        if (errno)
+            return -1;
+        dispatch->cpu[i].started = true;
+    }
+    return 0;
+}
+
+int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsigned n_cpus)
+{
+    struct gasp *gasp = dispatch->gasp;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    int saved;
+
+    dispatch->max_pollers = cpus > 1 ? (unsigned)cpus - 1 : 0;
+    gasp->trap.frozen = true;
+    if (gasp->trap.n_servers == 0)
+        return 0;
+    for (unsigned s = 0; s < gasp->trap.n_servers; s++) {
+        if (gasp->hv->ops->ioreq_page_map(gasp->hv, gasp->trap.server[s], &dispatch->page[s]) < 0)
+            goto fail;
+        dispatch->n_servers = s + 1;
+    }
+    /* Xen writes the ports into a page when its server is enabled, so: mapped, enabled, bound. A request that comes
+     * before its port is bound waits in its slot, and binding raises the event. */
+    if (trap_enable(gasp, true) < 0 || start_cpus(dispatch, gsp, n_cpus) < 0)
+        goto fail;
+    return 0;
+fail:
+    saved = errno;
+    ioreq_stop(dispatch);
+    errno = saved;
+    return -1;
+}
+
+void ioreq_stop(struct ioreq_dispatch *dispatch)
+{
+    if (!dispatch->gasp)
+        return;
+    if (dispatch->n_servers > 0)
+        trap_enable(dispatch->gasp, false);
+    dispatch->stop = true;
+    for (unsigned i = 0; i < dispatch->n_cpus; i++) {
+        struct ioreq_cpu *cpu = &dispatch->cpu[i];
+
+        if (cpu->started) {
+            eventfd_write(cpu->wake_fd, 1);
+            pthread_join(cpu->thread, NULL);
+        } else if (cpu->events) {
+            serve(cpu); /* bound, but its thread never ran */
+        }
+    }
+    for (unsigned i = 0; i < dispatch->n_cpus; i++)
+        unbind_cpu(dispatch, &dispatch->cpu[i]);
+    for (unsigned s = 0; s < dispatch->n_servers; s++)
+        dispatch->gasp->hv->ops->ioreq_page_unmap(dispatch->gasp->hv, dispatch->page[s]);
+    free(dispatch->cpu);
+    dispatch->cpu = NULL;
+    dispatch->n_cpus = dispatch->n_servers = 0;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading, writing and touching guest RAM. */
+#include "ram/ram_internal.h"
+
+#include <string.h>
+#include <xengasp/gasp.h>
+
+/* Bytes past the space's end are just not RAM; only a wrap at 2^64 is an overflow. */
+static int ram_range(const struct ram *ram, uint64_t gpa, size_t size, struct range *range_r)
+{
+    int error = range_make(range_r, gpa, size, UINT64_MAX);
+
+    if (error)
+        return fail(error);
+    return range_r->last < ram->limit ? 0 : fail(ENOENT);
+}
+
+static bool is_ram(const struct ram *ram, struct range range)
+{
+    return space_map_covered(space_read(ram->memory), range, GRF_MEMORY);
+}
+
+/* Aligned 1, 2, 4 and 8 bytes in one piece: a guest on another vCPU never sees half of them. */
+static void copy_from_guest(void *to, const void *from, size_t size)
+{
+    if ((uintptr_t)from % 8 == 0 && size == 8)
+        memcpy(to, &(uint64_t){ __atomic_load_n((const uint64_t *)from, __ATOMIC_RELAXED) }, 8);
+    else if ((uintptr_t)from % 4 == 0 && size == 4)
+        memcpy(to, &(uint32_t){ __atomic_load_n((const uint32_t *)from, __ATOMIC_RELAXED) }, 4);
+    else if ((uintptr_t)from % 2 == 0 && size == 2)
+        memcpy(to, &(uint16_t){ __atomic_load_n((const uint16_t *)from, __ATOMIC_RELAXED) }, 2);
+    else
+        memcpy(to, from, size);
+}
+
+static void copy_to_guest(void *to, const void *from, size_t size)
+{
+    uint64_t v64;
+    uint32_t v32;
+    uint16_t v16;
+
+    if ((uintptr_t)to % 8 == 0 && size == 8)
+        __atomic_store_n((uint64_t *)to, (memcpy(&v64, from, 8), v64), __ATOMIC_RELAXED);
+    else if ((uintptr_t)to % 4 == 0 && size == 4)
+        __atomic_store_n((uint32_t *)to, (memcpy(&v32, from, 4), v32), __ATOMIC_RELAXED);
+    else if ((uintptr_t)to % 2 == 0 && size == 2)
+        __atomic_store_n((uint16_t *)to, (memcpy(&v16, from, 2), v16), __ATOMIC_RELAXED);
+    else
+        memcpy(to, from, size);
+}
+
+static void copy(bool write, char *host, void *buf, size_t size)
+{
+    if (write)
+        copy_to_guest(host, buf, size);
+    else
+        copy_from_guest(buf, host, size);
+}
+
+static int ram_copy(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t size)
+{
+    struct range range;
+    bool there, done;
+
+    if (size == 0)
+        return 0;
+    if (ram_range(ram, gpa, size, &range) < 0)
+        return -1;
+    rcu_enter();
+    there = is_ram(ram, range);
+    done = there && ram_mapped(ram, range);
+    if (done)
+        copy(write, ram_host(ram, gpa), buf, size);
+    rcu_leave(ram);
+    if (done)
+        return 0;
+    if (!there)
+        return fail(ENOENT);
+    /* Not mapped yet, or perhaps out of date: pin it, which maps and validates. */
+    if (ram_pin(ram, range) < 0)
+        return -1;
+    copy(write, ram_host(ram, gpa), buf, size);
+    ram_unpin(ram, range);
+    return 0;
+}
+
+int ram_read(struct ram *ram, uint64_t gpa, void *buf, size_t size)
+{
+    return ram_copy(ram, false, gpa, buf, size);
+}
+
+int ram_write(struct ram *ram, uint64_t gpa, const void *buf, size_t size)
+{
+    return ram_copy(ram, true, gpa, (void *)buf, size); /* only read from */
+}
+
+int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_callback_fn fn, void *cookie)
+{
+    struct range range;
+    bool there;
+    int rc = 0;
+
+    if (!fn)
+        return fail(EINVAL);
+    if (size == 0)
+        return 0;
+    if (ram_range(ram, gpa, size, &range) < 0)
+        return -1;
+    rcu_enter();
+    there = is_ram(ram, range);
+    rcu_leave(ram);
+    if (!there)
+        return fail(ENOENT);
+    if (ram_pin(ram, range) < 0)
+        return -1;
+    for (size_t offset = 0; offset < size && rc == 0;) {
+        uint64_t at = gpa + offset;
+        size_t in_page = HV_PAGE_SIZE - (at & (HV_PAGE_SIZE - 1));
+        size_t part = in_page < size - offset ? in_page : size - offset;
+
+        rc = fn(vm, at, ram_host(ram, at), part, offset, cookie);
+        offset += part;
+    }
+    ram_unpin(ram, range);
+    return rc;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host mapping. A chunk is published once it is mapped; readers use it inside an RCU read section, or pin it. It is
+ * unmapped as a whole, and only when nobody is inside: unpublished, a grace period, unmapped. (Mapping over a
+ * chunk in use would give its readers SIGBUS, and Linux lets no part of one be replaced.)
+ */
+#include "ram/ram_internal.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+/* A page that was a hole when its chunk was mapped may have come back since (Xen doesn't tell): look again, this seldom. */
+enum { HOLE_LOOK_AGAIN_MS = 100 };
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int ram_init(struct ram *ram, struct hv *hv, struct space *memory, uint64_t limit)
+{
+    size_t chunks = limit >> RAM_CHUNK_SHIFT;
+
+    *ram = (struct ram){ .hv = hv, .memory = memory, .limit = limit, .generation = 1 };
+    pthread_mutex_init(&ram->lock, NULL);
+    ram->base = mmap(NULL, limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (ram->base == MAP_FAILED) {
+        ram->base = NULL;
+        return fail(ENOMEM);
+    }
+    /* Pages of this table that are never used are never backed. */
+    ram->chunk = mmap(NULL, chunks * sizeof(*ram->chunk), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (ram->chunk == MAP_FAILED) {
+        ram->chunk = NULL;
+        ram_dispose(ram);
+        return fail(ENOMEM);
+    }
+    return 0;
+}
+
+/* Readers find it no more; to be unmapped after a grace period. */
+static void unpublish(struct ram *ram, struct ram_chunk *chunk)
+{
+    LIST_REMOVE(chunk, link);
+    rcu_put(ram->chunk[chunk->index], NULL);
+}
+
+static void unmap_chunk(struct ram *ram, struct ram_chunk *chunk)
+{
+    ram->hv->ops->unmap(ram->hv, ram_host(ram, chunk->index * RAM_CHUNK_SIZE), RAM_CHUNK_PAGES);
+    free(chunk);
+}
+
+void ram_dispose(struct ram *ram)
+{
+    struct ram_chunk *chunk;
+
+    if (!ram->hv)
+        return;
+    while ((chunk = LIST_FIRST(&ram->mapped))) {
+        unpublish(ram, chunk);
+        unmap_chunk(ram, chunk);
+    }
+    if (ram->chunk)
+        munmap(ram->chunk, (ram->limit >> RAM_CHUNK_SHIFT) * sizeof(*ram->chunk));
+    if (ram->base)
+        munmap(ram->base, ram->limit);
+    pthread_mutex_destroy(&ram->lock);
+    *ram = (struct ram){ 0 };
+}
+
+static struct ram_chunk *map_chunk(struct ram *ram, size_t i)
+{
+    uint64_t gfn[RAM_CHUNK_PAGES];
+    int err[RAM_CHUNK_PAGES];
+    struct ram_chunk *chunk = calloc(1, sizeof(*chunk));
+
+    if (!chunk)
+        return NULL;
+    for (size_t page = 0; page < RAM_CHUNK_PAGES; page++)
+        gfn[page] = i * RAM_CHUNK_PAGES + page;
+    /* Read before the mapping is made, so that a page given up during it makes the chunk stale. */
+    chunk->generation = ram->generation;
+    chunk->mapped_ns = now_ns();
+    if (ram->hv->ops->map(ram->hv, ram_host(ram, i * RAM_CHUNK_SIZE), PROT_READ | PROT_WRITE, RAM_CHUNK_PAGES,
+                          gfn, err) < 0) {
+        free(chunk);
+        return NULL;
+    }
+    for (size_t page = 0; page < RAM_CHUNK_PAGES; page++) {
+        if (!err[page])
+            chunk->valid[page / 64] |= UINT64_C(1) << page % 64;
+    }
+    chunk->index = i;
+    LIST_INSERT_HEAD(&ram->mapped, chunk, link);
+    rcu_put(ram->chunk[i], chunk);
+    return chunk;
+}
+
+/* True if the pages of the range that lie in chunk i can be touched. */
+static bool chunk_valid(const struct ram_chunk *chunk, size_t i, struct range range)
+{
+    uint64_t start = i * RAM_CHUNK_SIZE;
+    size_t first = range.first > start ? (range.first - start) >> HV_PAGE_SHIFT : 0;
+    size_t last = range.last - start < RAM_CHUNK_SIZE ? (range.last - start) >> HV_PAGE_SHIFT : RAM_CHUNK_PAGES - 1;
+
+    for (size_t page = first; page <= last; page++) {
+        if (!(chunk->valid[page / 64] >> page % 64 & 1))
+            return false;
+    }
+    return true;
+}
+
+bool ram_mapped(struct ram *ram, struct range range)
+{
+    for (size_t i = range.first >> RAM_CHUNK_SHIFT; i <= range.last >> RAM_CHUNK_SHIFT; i++) {
+        const struct ram_chunk *chunk = rcu_get(ram->chunk[i]);
+
+        if (!chunk || __atomic_load_n(&chunk->generation, __ATOMIC_RELAXED) != ram->generation ||
+            !chunk_valid(chunk, i, range))
+            return false;
+    }
+    return true;
+}
+
+static bool chunk_stale(const struct ram *ram, const struct ram_chunk *chunk)
+{
+    return chunk->pins == 0 && chunk->generation != ram->generation;
+}
+
+/* The chunk, mapped, with the pages of the range valid; under the lock. NULL with errno. */
+static struct ram_chunk *need_chunk(struct ram *ram, size_t i, struct range range)
+{
+    struct ram_chunk *chunk = ram->chunk[i];
+
+    if (chunk && chunk->pins == 0 && !chunk_stale(ram, chunk) && !chunk_valid(chunk, i, range) &&
+        now_ns() - chunk->mapped_ns > HOLE_LOOK_AGAIN_MS * UINT64_C(1000000))
+        chunk->generation = 0;
+    if (chunk && chunk_stale(ram, chunk)) {
+        unpublish(ram, chunk);
+        rcu_wait(ram);
+        unmap_chunk(ram, chunk);
+        chunk = NULL;
+    }
+    if (!chunk)
+        chunk = map_chunk(ram, i);
+    if (!chunk) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (!chunk_valid(chunk, i, range)) {
+        errno = ENOENT;
+        return NULL;
+    }
+    return chunk;
+}
+
+static void unpin_locked(struct ram *ram, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++)
+        ram->chunk[i]->pins--;
+}
+
+int ram_pin(struct ram *ram, struct range range)
+{
+    size_t first = range.first >> RAM_CHUNK_SHIFT;
+    int rc = 0;
+
+    pthread_mutex_lock(&ram->lock);
+    for (size_t i = first; i <= range.last >> RAM_CHUNK_SHIFT; i++) {
+        struct ram_chunk *chunk = need_chunk(ram, i, range);
+
+        if (!chunk) {
+            unpin_locked(ram, first, i);
+            rc = -1;
+            break;
+        }
+        chunk->pins++;
+    }
+    pthread_mutex_unlock(&ram->lock);
+    return rc;
+}
+
+void ram_unpin(struct ram *ram, struct range range)
+{
+    pthread_mutex_lock(&ram->lock);
+    unpin_locked(ram, range.first >> RAM_CHUNK_SHIFT, (range.last >> RAM_CHUNK_SHIFT) + 1);
+    pthread_mutex_unlock(&ram->lock);
+}
+
+void ram_invalidate(struct ram *ram)
+{
+    atomic_fetch_add(&ram->generation, 1);
+}
+
+void ram_forget(struct ram *ram, struct range range)
+{
+    pthread_mutex_lock(&ram->lock);
+    for (size_t i = range.first >> RAM_CHUNK_SHIFT; i <= range.last >> RAM_CHUNK_SHIFT; i++) {
+        if (ram->chunk[i])
+            __atomic_store_n(&ram->chunk[i]->generation, 0, __ATOMIC_RELAXED);
+    }
+    pthread_mutex_unlock(&ram->lock);
+}
+
+void ram_drop_stale(struct ram *ram)
+{
+    struct ram_chunk_list stale = LIST_HEAD_INITIALIZER(stale);
+    struct ram_chunk *chunk, *next;
+
+    pthread_mutex_lock(&ram->lock);
+    for (chunk = LIST_FIRST(&ram->mapped); chunk; chunk = next) {
+        next = LIST_NEXT(chunk, link);
+        if (!chunk_stale(ram, chunk))
+            continue;
+        unpublish(ram, chunk);
+        LIST_INSERT_HEAD(&stale, chunk, link);
+    }
+    if (!LIST_EMPTY(&stale))
+        rcu_wait(ram);
+    while ((chunk = LIST_FIRST(&stale))) {
+        LIST_REMOVE(chunk, link);
+        unmap_chunk(ram, chunk);
+    }
+    pthread_mutex_unlock(&ram->lock);
+}

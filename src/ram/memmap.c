@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The memory map that a PVH guest finds in its start_info at its first boot. Linux takes its RAM from it, and puts
+ * mappings of its own into any hole of it: so what we register must be in there, and what our vdevs answer for
+ * must not be a hole.
+ */
+#include "ram/ram_internal.h"
+
+#include <string.h>
+
+int ram_read_start_info(struct ram *ram, uint64_t *gpa_r, struct start_info *info_r,
+                        struct start_info_memmap_entry *entry_r)
+{
+    size_t bytes;
+
+    if (ram->hv->ops->boot_info(ram->hv, gpa_r) < 0)
+        return -1;
+    if (*gpa_r == 0)
+        return 0;
+    /* A guest of another boot protocol can have anything in that register. */
+    if (*gpa_r >= ram->limit || ram_copy_aside(ram, false, *gpa_r, info_r, sizeof(*info_r)) < 0)
+        return errno == ENOMEM ? -1 : 0;
+    if (info_r->magic != START_INFO_MAGIC || info_r->version < 1 || info_r->memmap_entries == 0)
+        return 0;
+    if (info_r->memmap_entries > START_INFO_MAX_ENTRIES || info_r->memmap_paddr >= ram->limit)
+        return fail(EINVAL);
+    bytes = info_r->memmap_entries * sizeof(*entry_r);
+    if (ram_copy_aside(ram, false, info_r->memmap_paddr, entry_r, bytes) < 0)
+        return errno == ENOMEM ? -1 : fail(EINVAL);
+    return 1;
+}
+
+static uint64_t max64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/*
+ * Room for a longer table: the toolstack lays start_info and what it points to in whole pages of their own, so
+ * the tail of the last of these is free. entries: of the map as it is. 0: not enough of it.
+ */
+static uint64_t find_room(struct ram *ram, uint64_t gpa, const struct start_info *info, uint32_t entries, size_t bytes)
+{
+    enum { MODLIST_ENTRY = 32, CMDLINE_MAX = 2 * HV_PAGE_SIZE };
+    char page[HV_PAGE_SIZE];
+    uint64_t end = gpa + sizeof(*info);
+    uint64_t limit = gpa + 16 * HV_PAGE_SIZE;
+
+    if (info->modlist_paddr >= gpa && info->modlist_paddr < limit)
+        end = max64(end, info->modlist_paddr + (uint64_t)info->nr_modules * MODLIST_ENTRY);
+    if (info->memmap_paddr >= gpa && info->memmap_paddr < limit)
+        end = max64(end, info->memmap_paddr + entries * sizeof(struct start_info_memmap_entry));
+    if (info->cmdline_paddr >= gpa && info->cmdline_paddr < limit) {
+        uint64_t at = info->cmdline_paddr;
+        char *nul = NULL;
+
+        while (!nul && at < info->cmdline_paddr + CMDLINE_MAX) {
+            size_t part = HV_PAGE_SIZE - at % HV_PAGE_SIZE;
+
+            if (ram_copy_aside(ram, false, at, page, part) < 0)
+                return 0;
+            nul = memchr(page, 0, part);
+            at += nul ? (size_t)(nul - page) + 1 : part;
+        }
+        end = max64(end, at);
+    }
+    end = (end + 7) & -UINT64_C(8);
+    return end < limit && end % HV_PAGE_SIZE + bytes <= HV_PAGE_SIZE && end % HV_PAGE_SIZE ? end : 0;
+}
+
+static bool in_map(const struct start_info_memmap_entry *entry, uint32_t n, struct range range)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct range old;
+
+        if (range_make(&old, entry[i].addr, entry[i].size, UINT64_MAX) == 0 && range_overlap(old, range))
+            return true;
+    }
+    return false;
+}
+
+int ram_extend_memory_map(struct ram *ram, const struct ram_map_entry *entry, size_t n)
+{
+    struct start_info_memmap_entry map[START_INFO_MAX_ENTRIES];
+    struct start_info info;
+    uint64_t gpa, room;
+    uint32_t old_n;
+    int rc = ram_read_start_info(ram, &gpa, &info, map);
+
+    if (rc <= 0)
+        return rc;
+    old_n = info.memmap_entries;
+    for (size_t i = 0; i < n; i++) {
+        if (in_map(map, info.memmap_entries, entry[i].range))
+            continue;
+        if (info.memmap_entries == START_INFO_MAX_ENTRIES)
+            return fail(ENOSPC);
+        map[info.memmap_entries++] = (struct start_info_memmap_entry){
+            .addr = entry[i].range.first, .size = range_length(entry[i].range), .type = entry[i].type
+        };
+    }
+    if (info.memmap_entries == old_n)
+        return 0;
+    room = find_room(ram, gpa, &info, old_n, info.memmap_entries * sizeof(*map));
+    if (!room)
+        return fail(ENOSPC);
+    /* The table first: until the last write the guest has its old map. */
+    if (ram_copy_aside(ram, true, room, map, info.memmap_entries * sizeof(*map)) < 0)
+        return -1;
+    info.memmap_paddr = room;
+    return ram_copy_aside(ram, true, gpa, &info, sizeof(info));
+}

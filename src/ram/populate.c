@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * More RAM for a guest that isn't running. Xen replaces a page silently where it is populated twice, says nothing of
+ * why it stopped half-way, and hands out pages with old content; so: prove the hole, raise the limits, populate,
+ * zero, and give everything back when one step fails.
+ */
+#include "ram/ram_internal.h"
+
+#include <string.h>
+
+struct job {
+    struct ram *ram;
+    uint64_t first, n; /* frames */
+    uint64_t done;     /* populated so far, from first */
+    uint64_t max_pages_before, pool_before;
+    bool max_pages_raised, pool_raised;
+};
+
+/* 0 if no frame of the range belongs to the guest. Above the topmost frame there is nothing to look for. */
+static int prove_hole(struct job *job, uint64_t nr_gfns)
+{
+    uint64_t end = job->first + job->n < nr_gfns ? job->first + job->n : nr_gfns;
+    int err[RAM_CHUNK_PAGES];
+
+    for (uint64_t gfn = job->first; gfn < end;) {
+        size_t n = end - gfn < RAM_CHUNK_PAGES ? end - gfn : RAM_CHUNK_PAGES;
+        void *at = ram_map_aside(job->ram, gfn, n, err);
+
+        if (!at)
+            return fail(ENOMEM);
+        ram_unmap_aside(job->ram, at, n);
+        for (size_t i = 0; i < n; i++) {
+            if (!err[i])
+                return fail(EEXIST);
+        }
+        gfn += n;
+    }
+    return 0;
+}
+
+/* Xen's p2m tables come from the guest's paging pool; libxl sizes it by 8 KiB for each MiB of the guest, and so do we. */
+static uint64_t pool_for(uint64_t pages)
+{
+    uint64_t mib = (pages + 255) / 256;
+
+    return mib * 2 * HV_PAGE_SIZE;
+}
+
+static int raise_limits(struct job *job, const struct hv_info *info)
+{
+    struct hv *hv = job->ram->hv;
+
+    job->max_pages_before = info->max_pages;
+    if (hv->ops->set_max_pages(hv, info->max_pages + job->n) < 0)
+        return fail(EDQUOT);
+    job->max_pages_raised = true;
+    if (hv->ops->get_paging_pool(hv, &job->pool_before) < 0)
+        return errno == EOPNOTSUPP ? 0 : fail(ENOMEM);
+    if (hv->ops->set_paging_pool(hv, job->pool_before + pool_for(job->n)) < 0) {
+        /* It can stop half-way. */
+        hv->ops->set_paging_pool(hv, job->pool_before);
+        return fail(ENOMEM);
+    }
+    job->pool_raised = true;
+    return 0;
+}
+
+/* Populates [first + done, end) in extents of one order; advances done. False when Xen stopped. */
+static bool populate_until(struct job *job, uint64_t end, unsigned order)
+{
+    struct hv *hv = job->ram->hv;
+    uint64_t gfn[RAM_CHUNK_PAGES];
+
+    while (job->first + job->done < end) {
+        uint64_t next = job->first + job->done;
+        size_t n = (end - next) >> order, got;
+
+        if (n > RAM_CHUNK_PAGES)
+            n = RAM_CHUNK_PAGES;
+        for (size_t i = 0; i < n; i++)
+            gfn[i] = next + (i << order);
+        got = hv->ops->populate(hv, order, n, gfn);
+        job->done += (uint64_t)got << order;
+        if (got < n)
+            return false;
+    }
+    return true;
+}
+
+static int populate_all(struct job *job, bool whole_2m)
+{
+    uint64_t end = job->first + job->n;
+    uint64_t large_first = (job->first + RAM_CHUNK_PAGES - 1) & -(uint64_t)RAM_CHUNK_PAGES;
+    uint64_t large_end = end & -(uint64_t)RAM_CHUNK_PAGES;
+    struct hv_info now;
+    bool ok = true;
+
+    if (large_first < large_end) {
+        ok = populate_until(job, large_first, HV_ORDER_4K) && populate_until(job, large_end, HV_ORDER_2M);
+        if (!ok && whole_2m)
+            return fail(ENOMEM);
+    }
+    /* Where the host has no large extent left, small ones do. */
+    if (populate_until(job, end, HV_ORDER_4K))
+        return 0;
+    if (job->ram->hv->ops->info(job->ram->hv, &now) == 0 && now.nr_pages + (job->n - job->done) > now.max_pages)
+        return fail(EDQUOT);
+    return fail(ENOMEM);
+}
+
+static int zero_all(struct job *job)
+{
+    int err[RAM_CHUNK_PAGES];
+
+    for (uint64_t done = 0; done < job->n;) {
+        size_t n = job->n - done < RAM_CHUNK_PAGES ? job->n - done : RAM_CHUNK_PAGES;
+        char *at = ram_map_aside(job->ram, job->first + done, n, err);
+
+        if (!at)
+            return fail(ENOMEM);
+        for (size_t i = 0; i < n; i++) {
+            if (err[i]) {
+                ram_unmap_aside(job->ram, at, n);
+                return fail(ENOMEM);
+            }
+        }
+        memset(at, 0, n * HV_PAGE_SIZE);
+        ram_unmap_aside(job->ram, at, n);
+        done += n;
+    }
+    return 0;
+}
+
+static int depopulate_done(struct job *job)
+{
+    struct hv *hv = job->ram->hv;
+    uint64_t gfn[RAM_CHUNK_PAGES];
+    int rc = 0;
+
+    for (uint64_t done = 0; done < job->done;) {
+        size_t n = job->done - done < RAM_CHUNK_PAGES ? job->done - done : RAM_CHUNK_PAGES, got;
+
+        for (size_t i = 0; i < n; i++)
+            gfn[i] = job->first + done + i;
+        got = hv->ops->depopulate(hv, HV_ORDER_4K, n, gfn);
+        if (got < n)
+            rc = -1; /* a hole: somebody else took that page; go on behind it */
+        done += got < n ? got + 1 : n;
+    }
+    return rc;
+}
+
+static void undo(struct job *job)
+{
+    struct hv *hv = job->ram->hv;
+    int saved = errno;
+
+    depopulate_done(job);
+    if (job->pool_raised)
+        hv->ops->set_paging_pool(hv, job->pool_before);
+    if (job->max_pages_raised)
+        hv->ops->set_max_pages(hv, job->max_pages_before);
+    errno = saved;
+}
+
+int ram_populate(struct ram *ram, struct range range, bool whole_2m)
+{
+    struct job job = {
+        .ram = ram, .first = range.first >> HV_PAGE_SHIFT, .n = range_length(range) >> HV_PAGE_SHIFT
+    };
+    struct hv_info info;
+
+    if (ram->hv->ops->info(ram->hv, &info) < 0)
+        return -1;
+    if (prove_hole(&job, info.nr_gfns) < 0)
+        return -1;
+    if (raise_limits(&job, &info) < 0 || populate_all(&job, whole_2m) < 0 || zero_all(&job) < 0) {
+        undo(&job);
+        return -1;
+    }
+    ram_forget(ram, range);
+    return 0;
+}
+
+int ram_depopulate(struct ram *ram, struct range range)
+{
+    struct job job = {
+        .ram = ram, .first = range.first >> HV_PAGE_SHIFT, .n = range_length(range) >> HV_PAGE_SHIFT
+    };
+    struct hv_info info;
+
+    job.done = job.n;
+    if (ram->hv->ops->info(ram->hv, &info) < 0)
+        return -1;
+    if (depopulate_done(&job) < 0)
+        return fail(ENOENT);
+    ram_forget(ram, range);
+    ram_drop_stale(ram); /* a page still mapped would stay charged to the guest */
+    return ram->hv->ops->set_max_pages(ram->hv, info.max_pages > job.n ? info.max_pages - job.n : 0);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this room share. */
+#ifndef XENGASP_RAM_INTERNAL_H
+#define XENGASP_RAM_INTERNAL_H
+
+#include <errno.h>
+
+#include "ram/ram.h"
+
+struct ram_chunk {
+    LIST_ENTRY(ram_chunk) link;
+    size_t index; /* its place in ram->chunk */
+    uint64_t generation; /* of the guest's pages when it was mapped; 0: known to be out of date */
+    unsigned pins;       /* under ram->lock */
+    uint64_t mapped_ns;  /* when */
+    uint64_t valid[RAM_CHUNK_PAGES / 64];
+};
+
+static inline int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* The host address of a guest address. */
+static inline char *ram_host(const struct ram *ram, uint64_t gpa)
+{
+    return ram->base + gpa;
+}
+
+/* True if the range can be touched as it is now; inside a read section. */
+bool ram_mapped(struct ram *ram, struct range range);
+
+/* The chunks of a range must be looked at again, although the guest said nothing: we changed its pages ourselves. */
+void ram_forget(struct ram *ram, struct range range);
+
+/*
+ * A mapping of up to 512 frames beside the chunks, for looking and zeroing: it goes away at once.
+ * err[i] as in hv->map. unmap: NULL is fine.
+ */
+void *ram_map_aside(struct ram *ram, uint64_t gfn, size_t n, int err[]);
+void ram_unmap_aside(struct ram *ram, void *at, size_t n);
+
+/* Copies between buf and guest-physical memory of any kind, mapped aside. All or nothing: ENOENT, ENOMEM. */
+int ram_copy_aside(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t size);
+
+/*
+ * The start_info of the PVH boot protocol (xen/include/public/arch-x86/hvm/start_info.h), as far as it is used here.
+ */
+enum { START_INFO_MAGIC = 0x336ec578, START_INFO_MAX_ENTRIES = 128 };
+struct start_info {
+    uint32_t magic, version, flags, nr_modules;
+    uint64_t modlist_paddr, cmdline_paddr, rsdp_paddr;
+    uint64_t memmap_paddr; /* from version 1 */
+    uint32_t memmap_entries, reserved;
+};
+struct start_info_memmap_entry {
+    uint64_t addr, size;
+    uint32_t type, reserved;
+};
+
+/*
+ * Reads the start_info of a guest that never ran, and its map (START_INFO_MAX_ENTRIES of room). 1: read; 0: the guest has
+ * none; -1: EINVAL it makes no sense, ENOMEM.
+ */
+int ram_read_start_info(struct ram *ram, uint64_t *gpa_r, struct start_info *info_r,
+                        struct start_info_memmap_entry *entry_r);
+
+#endif

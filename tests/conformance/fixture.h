@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where the guests of the conformance suite come from: the same cases run against a bare domain on
+ * real Xen and against the simulator.
+ */
+#ifndef XENGASP_CONFORMANCE_FIXTURE_H
+#define XENGASP_CONFORMANCE_FIXTURE_H
+
+#include "hv/hv.h"
+
+struct guest_options {
+    unsigned vcpus;       /* 0: 2 */
+    uint64_t max_pages;   /* 0: 16384 */
+    uint64_t paging_pool; /* bytes; 0: 4 MiB */
+};
+
+/* A guest without RAM whose vCPUs never run. */
+struct guest {
+    struct hv *hv;
+    unsigned vcpus;
+    uint64_t max_pages;
+    uint64_t paging_pool;
+    uint8_t uuid[16];
+    uint32_t domid; /* on Xen */
+};
+
+struct fixture {
+    bool real;
+    /* -1 with errno: none made. */
+    int (*make)(struct guest *g, const struct guest_options *options);
+    void (*shut_down)(struct guest *g, enum hv_shutdown reason);
+    /* As `xl destroy`. What is still mapped keeps the guest around, dying. */
+    void (*destroy)(struct guest *g);
+    /* Destroys it if that is not done yet, and closes hv. */
+    void (*close)(struct guest *g);
+    /*
+     * Runs `body` so that no guest of its survives, whatever way it ends: returns what it returns,
+     * or 1 when it was killed.
+     */
+    int (*guard)(int (*body)(void *arg), void *arg);
+};
+
+extern const struct fixture fixture_sim;
+extern const struct fixture fixture_xen;
+
+#endif

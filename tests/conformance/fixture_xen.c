@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bare domains on real Xen, made by libxenctrl alone: no toolstack, no xenstore, no kernel. What
+ * creates them runs in a child process; whatever becomes of it, the parent destroys what is left.
+ */
+#include "tests/conformance/fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <xenctrl.h>
+
+/* The domain that exists now; 0: none. Shared by parent and child. */
+static volatile uint32_t *alive;
+
+static xc_interface *xen(void)
+{
+    static xc_interface *xch;
+
+    if (!xch)
+        xch = xc_interface_open(NULL, NULL, 0);
+    return xch;
+}
+
+static void new_uuid(uint8_t uuid[16])
+{
+    static unsigned serial;
+
+    memset(uuid, 0, 16);
+    memcpy(uuid, "xengasp", 7);
+    memcpy(uuid + 12, &(unsigned){++serial}, 4);
+}
+
+static int make_domain(struct guest *g)
+{
+    struct xen_domctl_createdomain config = {
+        .flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
+        .max_vcpus = g->vcpus,
+        .max_evtchn_port = -1,
+        .max_grant_frames = 40,
+        .grant_opts = XEN_DOMCTL_GRANT_version(1),
+        .arch = {.emulation_flags = XEN_X86_EMU_LAPIC},
+    };
+    uint32_t domid = 0;
+
+    memcpy(config.handle, g->uuid, sizeof(config.handle));
+    if (xc_domain_create(xen(), &domid, &config) < 0)
+        return -1;
+    g->domid = *alive = domid;
+    if (xc_domain_max_vcpus(xen(), domid, g->vcpus) < 0 ||
+        xc_domain_setmaxmem(xen(), domid, g->max_pages * 4) < 0 ||
+        xc_set_paging_mempool_size(xen(), domid, g->paging_pool) < 0)
+        return -1;
+    return hv_xen_open(&g->hv, domid, NULL);
+}
+
+static void destroy(struct guest *g)
+{
+    if (*alive && xc_domain_destroy(xen(), g->domid) < 0)
+        fprintf(stderr, "xc_domain_destroy: %m\n");
+    *alive = 0;
+}
+
+static int make(struct guest *g, const struct guest_options *options)
+{
+    int saved;
+
+    *g = (struct guest){
+        .vcpus = options->vcpus ? options->vcpus : 2,
+        .max_pages = options->max_pages ? options->max_pages : 16384,
+        .paging_pool = options->paging_pool ? options->paging_pool : 4 << 20,
+    };
+    new_uuid(g->uuid);
+    if (!xen())
+        return -1;
+    if (make_domain(g) < 0) {
+        saved = errno;
+        destroy(g);
+        errno = saved;
+        return -1;
+    }
+    return 0;
+}
+
+static void shut_down(struct guest *g, enum hv_shutdown reason)
+{
+    if (xc_domain_shutdown(xen(), g->domid, reason) < 0)
+        fprintf(stderr, "xc_domain_shutdown: %m\n");
+}
+
+static void close_guest(struct guest *g)
+{
+    destroy(g);
+    g->hv->ops->close(g->hv);
+}
+
+static volatile pid_t child;
+
+static void forward(int sig)
+{
+    kill(child, sig);
+}
+
+static int guard(int (*body)(void *arg), void *arg)
+{
+    struct sigaction action = {.sa_handler = forward};
+    int status;
+
+    alive = mmap(NULL, sizeof(*alive), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (alive == MAP_FAILED)
+        return 1;
+    fflush(stdout);
+    child = fork();
+    if (child < 0)
+        return 1;
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        status = body(arg);
+        fflush(stdout);
+        _exit(status);
+    }
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return 1;
+    if (*alive) { /* xc_domain_destroy wants no more than the number */
+        printf("# destroying domain %u, left behind\n", *alive);
+        destroy(&(struct guest){.domid = *alive});
+    }
+    if (WIFSIGNALED(status))
+        printf("# killed: %s\n", strsignal(WTERMSIG(status)));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+const struct fixture fixture_xen = {
+    .real = true,
+    .make = make,
+    .shut_down = shut_down,
+    .destroy = destroy,
+    .close = close_guest,
+    .guard = guard,
+};
