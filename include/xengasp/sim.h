@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Driving a simulated guest (guest_open_sim), so that a vdev can be tested without Xen. The caller's thread plays the
- * vCPU: one thread a vCPU at a time. After guest_configured.
+ * vCPU: one thread a vCPU at a time. After guest_configured; the first access unpauses a guest that was made paused.
  *
  * Functions return 0, or -1 with errno: ENOTSUP not a simulated guest; EINVAL; EIO the guest is dead; ETIMEDOUT no answer
  * within ten seconds.

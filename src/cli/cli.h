@@ -25,9 +25,11 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 
 /*
  * Options of a command that has -h, and with `json` --output text|json. Prints `help` for -h.
- * 0: go on at argv[optind], with `operands` of them (-1: any number, also none); else *status_r is the exit status.
+ * 0: go on at argv[optind], with `operands` of them (-1: any number, also none); else *status_r is
+ * the exit status.
  */
-int simple_options(int argc, char **argv, const char *help, int operands, bool *json, int *status_r);
+int simple_options(int argc, char **argv, const char *help, int operands, bool *json,
+                   int *status_r);
 
 /* ---- services (client.c) ---- */
 

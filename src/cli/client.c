@@ -75,7 +75,8 @@ static struct json_object *converse(FILE *stream, uint32_t domid, const char *co
     if (n < 0)
         return NULL;
     errno = 0;
-    if (send(fileno(stream), request, (size_t)n, MSG_NOSIGNAL) == n && getline(&line, &room, stream) > 0)
+    if (send(fileno(stream), request, (size_t)n, MSG_NOSIGNAL) == n &&
+        getline(&line, &room, stream) > 0)
         reply = json_tokener_parse(line);
     if (!json_object_get_boolean(json_part(reply, "ok"))) {
         if (*json_text(reply, "error"))
@@ -123,7 +124,8 @@ int service_stop(uint32_t domid)
         while (fgetc(stream) != EOF)
             ;
         if (errno == EAGAIN)
-            fail("the service for domain %u was asked to stop but has not ended in %d seconds", domid, END_SECONDS);
+            fail("the service for domain %u was asked to stop but has not ended in %d seconds",
+                 domid, END_SECONDS);
         else
             rc = 0;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* xengasp create: the guest paused, its service ready, then the guest set off; undone in reverse on failure. */
+/* xengasp create: the guest paused, its service ready, then the guest set off; undone in reverse on
+ * failure. */
 #include <config.h>
 #include <errno.h>
 #include <getopt.h>
@@ -54,7 +55,8 @@ static void catch_signals(void)
     sigaction(SIGHUP, &action, NULL);
 }
 
-__attribute__((format(printf, 2, 3))) static void say(const struct creation *creation, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(const struct creation *creation,
+                                                      const char *format, ...)
 {
     va_list ap;
 
@@ -88,7 +90,8 @@ static int run_xl(const char *command, uint32_t domid)
     return run(argv);
 }
 
-/* xengaspd: $XENGASPD, else beside this program in the build tree or in the prefix, else where it was to be installed. */
+/* xengaspd: $XENGASPD, else beside this program in the build tree or in the prefix, else where it
+ * was to be installed. */
 static void service_path(char path[PATH_MAX])
 {
     static const char *const beside[] = {"/../daemon/xengaspd", "/../sbin/xengaspd", "/xengaspd"};
@@ -169,7 +172,8 @@ static int start_service(struct creation *creation)
         fail("the service started, but xenstore does not say so");
         return -1;
     }
-    say(creation, "service ready: %zu vdevs, %zu RAM items", creation->config.n_vdev, creation->config.n_ram);
+    say(creation, "service ready: %zu vdevs, %zu RAM items", creation->config.n_vdev,
+        creation->config.n_ram);
     return 0;
 }
 
@@ -194,10 +198,14 @@ static void undo(struct creation *creation)
     }
     if (creation->has_service && service_stop(creation->domid) == 0)
         say(creation, "service stopped");
-    if (creation->has_domain && run_xl("destroy", creation->domid))
+    if (!creation->has_domain)
+        return;
+    if (run_xl("destroy", creation->domid)) {
         fail("domain %u could not be destroyed", creation->domid);
-    else if (creation->has_domain)
-        say(creation, "domain %u destroyed", creation->domid);
+        return;
+    }
+    run_remove(creation->domid);
+    say(creation, "domain %u destroyed", creation->domid);
 }
 
 static int carry_out(struct creation *creation)
@@ -221,13 +229,17 @@ static int carry_out(struct creation *creation)
 /* Options that would keep xl from leaving the guest paused and to us. */
 static int check_xl_options(const char *const *option)
 {
-    static const char *const refused[] = {"-c", "-n", "--dryrun", "-F", "-f", "--defconfig", "-V", "--vncviewer",
-                                          "-A", "--vncviewer-autopass", "-h", NULL};
+    static const char *const refused[] = {
+        "-c",          "-n", "--dryrun",    "-F", "-f",
+        "--defconfig", "-V", "--vncviewer", "-A", "--vncviewer-autopass",
+        "-h",          NULL};
     const char *const *no;
 
     for (; *option; option++) {
         if ((*option)[0] != '-')
-            return usage_error("create", "\"%s\": only options may follow --; settings belong in the file", *option);
+            return usage_error("create",
+                               "\"%s\": only options may follow --; settings belong in the file",
+                               *option);
         for (no = refused; *no; no++)
             if (strcmp(*no, *option) == 0)
                 return usage_error("create", "xl create's %s can't be used here", *option);
@@ -274,7 +286,8 @@ int command_create(int argc, char **argv)
     if (!creation.file)
         return usage_error(argv[0], "the guest's configuration is missing");
     if (argv[optind] && strcmp(argv[optind++], "--"))
-        return usage_error(argv[0], "unexpected argument \"%s\"; xl's options go after --", argv[optind - 1]);
+        return usage_error(argv[0], "unexpected argument \"%s\"; xl's options go after --",
+                           argv[optind - 1]);
     creation.xl_options = (const char *const *)argv + optind;
     status = check_xl_options(creation.xl_options);
     if (status == 0)

@@ -28,12 +28,11 @@ const char *size_text(uint64_t size, char text[24])
 
 /* ---- list ---- */
 
-static const char list_help[] =
-    "usage: xengasp list [--output text|json]\n"
-    "Shows the guests that are served, and their vdevs.\n"
-    "\n"
-    "  -o, --output FORMAT   text (default) or json\n"
-    "  -h, --help            this text\n";
+static const char list_help[] = "usage: xengasp list [--output text|json]\n"
+                                "Shows the guests that are served, and their vdevs.\n"
+                                "\n"
+                                "  -o, --output FORMAT   text (default) or json\n"
+                                "  -h, --help            this text\n";
 
 static void print_vdev(struct json_object *vdev)
 {
@@ -44,7 +43,8 @@ static void print_vdev(struct json_object *vdev)
         printf("%-3s " PRIrange, json_text(vdev, "space"), range_arg(range));
     else
         printf("%-41s", "no location");
-    printf("  reads %" PRIu64 "  writes %" PRIu64 "\n", json_number(vdev, "reads"), json_number(vdev, "writes"));
+    printf("  reads %" PRIu64 "  writes %" PRIu64 "\n", json_number(vdev, "reads"),
+           json_number(vdev, "writes"));
 }
 
 static void print_guest(struct json_object *guest)
@@ -53,9 +53,10 @@ static void print_guest(struct json_object *guest)
     uint64_t up = json_number(guest, "uptime");
     size_t i;
 
-    printf("%5" PRIu64 " %-24s %7" PRIu64 " %4" PRIu64 ":%02" PRIu64 ":%02" PRIu64 " %12" PRIu64 "\n",
-           json_number(guest, "domid"), json_text(guest, "name"), json_number(guest, "pid"), up / 3600,
-           up / 60 % 60, up % 60, json_number(guest, "accesses"));
+    printf("%5" PRIu64 " %-24s %7" PRIu64 " %4" PRIu64 ":%02" PRIu64 ":%02" PRIu64 " %12" PRIu64
+           "\n",
+           json_number(guest, "domid"), json_text(guest, "name"), json_number(guest, "pid"),
+           up / 3600, up / 60 % 60, up % 60, json_number(guest, "accesses"));
     for (i = 0; vdevs && i < json_object_array_length(vdevs); i++)
         print_vdev(json_object_array_get_idx(vdevs, i));
 }
@@ -116,8 +117,9 @@ static void print_space(const char *title, struct json_object *regions)
     for (i = 0; regions && i < json_object_array_length(regions); i++) {
         region = json_object_array_get_idx(regions, i);
         range = json_range(region);
-        printf("  " PRIrange " %8s  %-8s  %s\n", range_arg(range), size_text(range_length(range), size),
-               json_text(region, "type"), json_text(region, "owner"));
+        printf("  " PRIrange " %8s  %-8s  %s\n", range_arg(range),
+               size_text(range_length(range), size), json_text(region, "type"),
+               json_text(region, "owner"));
     }
 }
 

@@ -12,11 +12,10 @@
 
 /* ---- vdevs ---- */
 
-static const char vdevs_help[] =
-    "usage: xengasp vdevs [NAME]\n"
-    "Shows which vdevs there are, or what one of them takes.\n"
-    "\n"
-    "  -h, --help   this text\n";
+static const char vdevs_help[] = "usage: xengasp vdevs [NAME]\n"
+                                 "Shows which vdevs there are, or what one of them takes.\n"
+                                 "\n"
+                                 "  -h, --help   this text\n";
 
 static void print_factory(const struct vdev_factory *factory)
 {
@@ -98,7 +97,8 @@ static void print_plan(const struct config *config, struct guest_system *trial)
     putchar('\n');
     for (ram = config->ram; ram < config->ram + config->n_ram; ram++)
         if (ram->placed)
-            printf("  RAM      %-12s mem " PRIrange "\n", size_text(ram->size, size), range_arg(ram->range));
+            printf("  RAM      %-12s mem " PRIrange "\n", size_text(ram->size, size),
+                   range_arg(ram->range));
         else
             printf("  RAM      %-12s where there is room\n", size_text(ram->size, size));
     for (i = 0; i < config->n_reserve; i++)
@@ -115,7 +115,8 @@ int command_check(int argc, char **argv)
 
     if (simple_options(argc, argv, check_help, 1, NULL, &status))
         return status;
-    if (config_read(&config, argv[optind], &error) == 0 && config_try(&config, &trial, &error) == 0) {
+    if (config_read(&config, argv[optind], &error) == 0 &&
+        config_try(&config, &trial, &error) == 0) {
         print_plan(&config, trial);
         guest_close(trial);
     } else {

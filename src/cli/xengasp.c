@@ -59,14 +59,16 @@ int usage_error(const char *command, const char *format, ...)
 
 int simple_options(int argc, char **argv, const char *help, int operands, bool *json, int *status_r)
 {
-    static const struct option with_output[] = {
-        {"help", no_argument, NULL, 'h'}, {"output", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
+    static const struct option with_output[] = {{"help", no_argument, NULL, 'h'},
+                                                {"output", required_argument, NULL, 'o'},
+                                                {NULL, 0, NULL, 0}};
     static const struct option without[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     int c;
 
     *status_r = 0;
     opterr = 0;
-    while ((c = getopt_long(argc, argv, json ? "ho:" : "h", json ? with_output : without, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, json ? "ho:" : "h", json ? with_output : without, NULL)) !=
+           -1) {
         if (c == 'h') {
             fputs(help, stdout);
             return -1;
@@ -78,7 +80,8 @@ int simple_options(int argc, char **argv, const char *help, int operands, bool *
         if (c == 'o')
             *status_r = usage_error(argv[0], "--output: expected text or json, not \"%s\"", optarg);
         else
-            *status_r = usage_error(argv[0], "%s: no such option, or its value is missing", argv[optind - 1]);
+            *status_r = usage_error(argv[0], "%s: no such option, or its value is missing",
+                                    argv[optind - 1]);
         return -1;
     }
     if (operands < 0 || argc - optind == operands)

@@ -93,7 +93,8 @@ static int visit_region(void *arg, const struct gasp_region *rgn, const char *na
     return 0;
 }
 
-static void add_space(struct json_object *reply, const char *key, const struct service *service, uint16_t type)
+static void add_space(struct json_object *reply, const char *key, const struct service *service,
+                      uint16_t type)
 {
     struct map map = {.service = service, .regions = json_object_new_array()};
 

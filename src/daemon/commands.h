@@ -14,6 +14,7 @@ struct service {
     uint32_t domid;
     char *name; /* the guest's */
     struct config config;
+    char *pidfile; /* may be NULL */
     unsigned poll_us;
     struct guest_system *gsp;
     struct timespec started; /* CLOCK_MONOTONIC */

@@ -17,12 +17,11 @@ enum { FILE_MAX = 1 << 20, PAGE = 4096, EXTENT = 2 << 20 };
 #define PORT_LAST UINT64_C(0xffff)
 #define A_NUMBER "a number (decimal or 0x..., with K, M or G after it if wanted)"
 
-/* Where the parser is, for its messages. */
 struct parser {
     struct config *config;
     XLU_Config *xlu;
     const char *key;
-    int item;         /* from 1; 0: the key holds no list */
+    size_t item;      /* from 1; 0: the key holds no list */
     const char *text; /* the value, NULL: none to show */
     char **error_r;
 };
@@ -38,43 +37,46 @@ int config_error(char **error_r, const char *format, ...)
     return -1;
 }
 
-/* "FILE: KEY item N "TEXT": MESSAGE"; always -1. */
-__attribute__((format(printf, 2, 3))) static int bad(struct parser *p, const char *format, ...)
+int config_item_error(char **error_r, const struct config *config, const char *key, size_t item,
+                      const char *text, const char *format, ...)
 {
-    char item[24] = "", *message = NULL;
+    char number[32] = "", *message = NULL;
     va_list ap;
 
-    if (p->item > 0)
-        snprintf(item, sizeof(item), " item %d", p->item);
+    if (item > 0)
+        snprintf(number, sizeof(number), " item %zu", item);
     va_start(ap, format);
     if (vasprintf(&message, format, ap) < 0)
         message = NULL;
     va_end(ap);
-    config_error(p->error_r, "%s: %s%s%s%s%s: %s", p->config->file, p->key, item, p->text ? " \"" : "",
-                 p->text ? p->text : "", p->text ? "\"" : "", message ? message : "out of memory");
+    config_error(error_r, "%s: %s%s%s%s%s: %s", config->file, key, number, text ? " \"" : "",
+                 text ? text : "", text ? "\"" : "", message ? message : "out of memory");
     free(message);
     return -1;
 }
 
+/* Where the parser is, and what is wrong there. */
+#define bad(p, ...)                                                                                \
+    config_item_error((p)->error_r, (p)->config, (p)->key, (p)->item, (p)->text, __VA_ARGS__)
+
 int config_number(const char *text, uint64_t *value_r)
 {
     static const char units[] = "KMG";
-    unsigned base = 10, shift;
-    const char *digit = text, *unit;
+    bool hex = strncmp(text, "0x", 2) == 0;
+    const char *unit;
+    unsigned shift;
+    char *end;
 
-    if (strncmp(text, "0x", 2) == 0) {
-        base = 16;
-        digit += 2;
-    }
-    if (!(base == 16 ? isxdigit((unsigned char)*digit) : isdigit((unsigned char)*digit)))
+    /* strtoull would take blanks and signs. */
+    if (hex ? !isxdigit((unsigned char)text[2]) : !isdigit((unsigned char)text[0]))
         return EINVAL;
     errno = 0;
-    *value_r = strtoull(digit, (char **)&text, (int)base);
+    *value_r = strtoull(text, &end, hex ? 16 : 10);
     if (errno)
         return EOVERFLOW;
-    if (*text) {
-        unit = strchr(units, *text);
-        if (!unit || text[1])
+    if (*end) {
+        unit = strchr(units, *end);
+        if (!unit || end[1])
             return EINVAL;
         shift = 10 * (unsigned)(unit - units + 1);
         if (*value_r > UINT64_MAX >> shift)
@@ -139,7 +141,8 @@ static int ram_check(struct parser *p, struct config_ram *ram, uint64_t start)
     if (!ram->placed)
         return 0;
     if (start % unit)
-        return bad(p, "start: expected a multiple of %s", ram->untyped ? "2M with untyped=1" : "4K");
+        return bad(p, "start: expected a multiple of %s",
+                   ram->untyped ? "2M with untyped=1" : "4K");
     if (range_make(&ram->range, start, ram->size, MEMORY_LAST))
         return bad(p, "ends beyond the 1024 GiB that a guest's address space has");
     for (other = p->config->ram; other < p->config->ram + p->config->n_ram; other++)
@@ -207,13 +210,15 @@ static int parse_reserve(struct parser *p, char *text)
     if (number(p, port ? "port" : "address", location, &reserve->block.location) ||
         number(p, "size", size, &reserve->block.length))
         return -1;
-    switch (range_make(&range, reserve->block.location, reserve->block.length, port ? PORT_LAST : MEMORY_LAST)) {
+    switch (range_make(&range, reserve->block.location, reserve->block.length,
+                       port ? PORT_LAST : MEMORY_LAST)) {
     case 0:
         break;
     case EINVAL:
         return bad(p, "size: expected at least one byte");
     default:
-        return bad(p, "ends beyond %s", port ? "port 0xffff" : "the 1024 GiB that a guest's address space has");
+        return bad(p, "ends beyond %s",
+                   port ? "port 0xffff" : "the 1024 GiB that a guest's address space has");
     }
     reserve->text = strdup(p->text);
     if (!reserve->text)
@@ -232,7 +237,8 @@ static bool vdev_known(const char *name)
     return false;
 }
 
-/* What the guest will be decides whether an interrupt line exists; all else is the vdev's to judge. */
+/* What the guest will be decides whether an interrupt line exists; all else is the vdev's to judge.
+ */
 static int parse_vdev(struct parser *p, char *text)
 {
     char *name = strsep(&text, ","), *pair, **vdev;
@@ -243,8 +249,10 @@ static int parse_vdev(struct parser *p, char *text)
         return bad(p, "there is no vdev \"%s\"; xengasp vdevs lists those that there are", name);
     while ((pair = strsep(&text, ",")))
         if (!p->config->hvm && (!strncmp(pair, "intr=isa:", 9) || !strncmp(pair, "intr=pci:", 9)))
-            return bad(p, "%s: a PVH guest has no interrupt controller for a wired interrupt; "
-                          "expected intr=msi:VECTOR, intr=evtchn or none", pair);
+            return bad(p,
+                       "%s: a PVH guest has no interrupt controller for a wired interrupt; "
+                       "expected intr=msi:VECTOR, intr=evtchn or none",
+                       pair);
     vdev = reallocarray(p->config->vdev, p->config->n_vdev + 1, sizeof(*vdev));
     if (!vdev)
         return -1;
@@ -258,7 +266,8 @@ static int parse_vdev(struct parser *p, char *text)
 
 /* ---- the file ---- */
 
-/* Gives each item of the list `key`, as a copy to take apart, to parse(), which adds it to the configuration. */
+/* Gives each item of the list `key`, as a copy to take apart, to parse(), which adds it to the
+ * configuration. */
 static int parse_list(struct parser *p, const char *key, int (*parse)(struct parser *p, char *text))
 {
     XLU_ConfigList *list;
@@ -271,8 +280,8 @@ static int parse_list(struct parser *p, const char *key, int (*parse)(struct par
         return 0;
     if (err)
         return bad(p, "expected a list: [ \"...\", ... ]");
-    for (p->item = 1; rc == 0 && p->item <= n; p->item++) {
-        p->text = xlu_cfg_get_listitem(list, p->item - 1);
+    for (p->item = 1; rc == 0 && p->item <= (size_t)n; p->item++) {
+        p->text = xlu_cfg_get_listitem(list, (int)p->item - 1);
         copy = p->text ? strdup(p->text) : NULL;
         if (copy)
             rc = parse(p, copy);
@@ -290,8 +299,8 @@ static const char *const known_keys[] = {
 };
 
 /*
- * libxlutil can't list the keys of a file, and xl is silent about those that it doesn't know. Outside strings and
- * comments a word can only be a key.
+ * libxlutil can't list the keys of a file, and xl is silent about those that it doesn't know.
+ * Outside strings and comments a word can only be a key.
  */
 static int find_unknown_key(struct parser *p, const char *text, const char *end)
 {
@@ -308,15 +317,18 @@ static int find_unknown_key(struct parser *p, const char *text, const char *end)
             while (text < end && *text != '\n')
                 text++;
         } else if (isalpha((unsigned char)*text)) {
-            for (begin = text; text < end && (isalnum((unsigned char)*text) || *text == '_'); text++)
+            for (begin = text; text < end && (isalnum((unsigned char)*text) || *text == '_');
+                 text++)
                 ;
             if (strncmp(begin, "gasp_", 5) != 0)
                 continue;
             for (known = known_keys; *known; known++)
-                if (strlen(*known) == (size_t)(text - begin) && !strncmp(*known, begin, (size_t)(text - begin)))
+                if (strlen(*known) == (size_t)(text - begin) &&
+                    !strncmp(*known, begin, (size_t)(text - begin)))
                     break;
             if (!*known)
-                return config_error(p->error_r, "%s: unknown key \"%.*s\"; expected gasp_ram, gasp_reserve, "
+                return config_error(p->error_r,
+                                    "%s: unknown key \"%.*s\"; expected gasp_ram, gasp_reserve, "
                                     "gasp_vdev or gasp_unsupported",
                                     p->config->file, (int)(text - begin), begin);
             continue;
@@ -360,7 +372,8 @@ static int parse_guest(struct parser *p)
         type = strcmp(p->text, "hvm") == 0 ? "hvm" : "pv";
     p->key = "type";
     if (!type || (strcmp(type, "pvh") && strcmp(type, "hvm")))
-        return bad(p, "expected type = \"pvh\" or \"hvm\": a PV guest has no physical address space to put vdevs in");
+        return bad(p, "expected type = \"pvh\" or \"hvm\": a PV guest has no physical address "
+                      "space to put vdevs in");
     config->hvm = strcmp(type, "hvm") == 0;
     p->text = NULL;
     p->key = "memory";
@@ -374,8 +387,10 @@ static int parse_guest(struct parser *p)
     config->memory = (uint64_t)memory << 20;
     p->key = "maxmem";
     if (memory && xlu_cfg_get_long(p->xlu, "maxmem", &maxmem, 1) == 0 && maxmem > memory)
-        return bad(p, "%ld is more than memory = %ld: Xen would fill such a guest's memory on demand, which the "
-                      "service can't serve", maxmem, memory);
+        return bad(p,
+                   "%ld is more than memory = %ld: Xen would fill such a guest's memory on "
+                   "demand, which the service can't serve",
+                   maxmem, memory);
     return 0;
 }
 
@@ -397,7 +412,7 @@ static int parse_unsupported(struct parser *p)
 
 static int parse_keys(struct parser *p)
 {
-    static const char *const later[] = { "gasp_rom", "gasp_window", NULL };
+    static const char *const later[] = {"gasp_rom", "gasp_window", NULL};
     const char *const *key;
 
     for (key = later; *key; key++) {
@@ -405,21 +420,22 @@ static int parse_keys(struct parser *p)
         if (has_key(p, *key))
             return bad(p, "not supported yet");
     }
-    if (parse_guest(p) || parse_unsupported(p) ||
-        parse_list(p, "gasp_ram", parse_ram) || parse_list(p, "gasp_reserve", parse_reserve))
+    if (parse_guest(p) || parse_unsupported(p) || parse_list(p, "gasp_ram", parse_ram) ||
+        parse_list(p, "gasp_reserve", parse_reserve))
         return -1;
     return parse_list(p, "gasp_vdev", parse_vdev);
 }
 
-int config_parse(struct config *config, const char *file, const char *text, size_t length, char **error_r)
+int config_parse(struct config *config, const char *file, const char *text, size_t length,
+                 char **error_r)
 {
-    struct parser p = { .config = config, .error_r = error_r };
+    struct parser p = {.config = config, .error_r = error_r};
     char *report_text = NULL;
     size_t report_size = 0;
     FILE *report;
     int rc;
 
-    *config = (struct config){ .file = strdup(file) };
+    *config = (struct config){.file = strdup(file)};
     *error_r = NULL;
     report = open_memstream(&report_text, &report_size);
     p.xlu = report ? xlu_cfg_init(report, file) : NULL;
@@ -457,7 +473,8 @@ int config_read(struct config *config, const char *file, char **error_r)
     if (!text)
         return -1;
     fd = open(file, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && length <= FILE_MAX && (n = read(fd, text + length, FILE_MAX + 1 - length)) > 0)
+    while (fd >= 0 && length <= FILE_MAX &&
+           (n = read(fd, text + length, FILE_MAX + 1 - length)) > 0)
         length += (size_t)n;
     if (fd < 0 || n < 0)
         rc = config_error(error_r, "%s: %s", file, strerror(errno));

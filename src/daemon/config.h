@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the service reads in a guest's own xl.cfg: the gasp_* keys, and of xl's keys those that say what the guest
- * will look like. Reading it changes nothing; config_try carries it out on a simulated guest, config_apply on a
- * real one.
+ * What the service reads in a guest's own xl.cfg: the gasp_* keys, and of xl's keys those that say
+ * what the guest will look like. Reading it changes nothing; config_try carries it out on a
+ * simulated guest, config_apply on a real one.
  *
- * Functions return 0, or -1 with a message for the user in *error_r (freed by the caller; NULL: out of memory).
+ * Functions return 0, or -1 with a message for the user in *error_r (freed by the caller; NULL: out
+ * of memory).
  */
 #ifndef XENGASP_DAEMON_CONFIG_H
 #define XENGASP_DAEMON_CONFIG_H
@@ -41,24 +42,31 @@ struct config {
 };
 
 /* On failure `config` is disposed of already. `file` is for messages. */
-int config_parse(struct config *config, const char *file, const char *text, size_t length, char **error_r);
+int config_parse(struct config *config, const char *file, const char *text, size_t length,
+                 char **error_r);
 int config_read(struct config *config, const char *file, char **error_r);
 void config_dispose(struct config *config); /* twice is fine */
 
-/* Carries the whole configuration out on a simulated guest, which the caller looks at and closes. Its RAM items are
- * regions without access there, so that large ones cost nothing. */
+/* Carries the whole configuration out on a simulated guest, which the caller looks at and closes.
+ * Its RAM items are regions without access there, so that large ones cost nothing. */
 int config_try(const struct config *config, struct guest_system **gsp_r, char **error_r);
 
 /*
- * Start-up of a real guest: RAM, reserves, vdevs. Each item of config->ram gets its range. `record` is a file that
- * remembers where items without a start= went, so that a service started anew finds them there.
+ * Start-up of a real guest: RAM, reserves, vdevs. Each item of config->ram gets its range. `record`
+ * is a file that remembers where items without a start= went, so that a service started anew finds
+ * them there.
  */
-int config_apply(struct guest_system *gsp, struct config *config, const char *record, char **error_r);
+int config_apply(struct guest_system *gsp, struct config *config, const char *record,
+                 char **error_r);
 
 /* Strict: decimal or 0x and digits, at most one of K, M, G, the end. 0, EINVAL or EOVERFLOW. */
 int config_number(const char *text, uint64_t *value_r);
 
-/* *error_r = the formatted text; always -1. */
+/* *error_r = the formatted text, in the second after "FILE: KEY item N "TEXT": "; item 0 and text
+ * NULL are left out. Always -1. */
 int config_error(char **error_r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int config_item_error(char **error_r, const struct config *config, const char *key, size_t item,
+                      const char *text, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 
 #endif

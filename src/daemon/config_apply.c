@@ -14,7 +14,8 @@
 #include "daemon/log.h"
 #include "guest/describe.h"
 
-/* The simulated machine needs a few bytes a page, so a large guest's RAM is not simulated to its end. */
+/* The simulated machine needs a few bytes a page: of a large guest's RAM only this much is there.
+ */
 #define TRY_MEMORY_MAX (UINT64_C(64) << 30)
 
 struct overlap {
@@ -36,14 +37,16 @@ static int find_overlap(void *arg, const struct gasp_region *rgn, const char *na
 }
 
 /* What of the guest's lies in the range, for messages. */
-static bool overlaps(struct guest_system *gsp, uint16_t type, struct range range, struct overlap *overlap_r)
+static bool overlaps(struct guest_system *gsp, uint16_t type, struct range range,
+                     struct overlap *overlap_r)
 {
     *overlap_r = (struct overlap){.range = range};
     return guest_each_region(gsp, type, find_overlap, overlap_r) == 1;
 }
 
 /* A RAM item could not be put into the guest: err says why. */
-static int ram_error(struct guest_system *gsp, const struct config *config, size_t item, int err, char **error_r)
+static int ram_error(struct guest_system *gsp, const struct config *config, size_t item, int err,
+                     char **error_r)
 {
     const struct config_ram *ram = &config->ram[item];
     struct overlap overlap;
@@ -51,9 +54,9 @@ static int ram_error(struct guest_system *gsp, const struct config *config, size
 
     if ((err == EEXIST || err == EBUSY) && ram->placed &&
         overlaps(gsp, QST_MEMORY, ram->range, &overlap))
-        return config_error(error_r, "%s: gasp_ram item %zu \"%s\": overlaps [" PRIrange "] (%s)",
-                            config->file, item + 1, ram->text, range_arg(overlap.range),
-                            overlap.owner);
+        return config_item_error(error_r, config, "gasp_ram", item + 1, ram->text,
+                                 "overlaps [" PRIrange "] (%s)", range_arg(overlap.range),
+                                 overlap.owner);
     switch (err) {
     case EBUSY:
         why = "the guest has run already: RAM must be registered before its first start";
@@ -71,8 +74,7 @@ static int ram_error(struct guest_system *gsp, const struct config *config, size
     default:
         why = strerror(err);
     }
-    return config_error(error_r, "%s: gasp_ram item %zu \"%s\": %s", config->file, item + 1,
-                        ram->text, why);
+    return config_item_error(error_r, config, "gasp_ram", item + 1, ram->text, "%s", why);
 }
 
 /* ---- a real guest's RAM ---- */
@@ -92,7 +94,7 @@ static bool is_all_ram(struct guest_system *gsp, struct range range)
     }
 }
 
-/* Where the record says that the n-th item with this text lies; 0: it doesn't know. A line is "ADDRESS TEXT". */
+/* Where the n-th item with this text lies; 0: the record doesn't say. A line is "ADDRESS TEXT". */
 static uint64_t record_find(const char *record, const char *text, size_t n)
 {
     FILE *file = fopen(record, "re");
@@ -125,8 +127,8 @@ static int record_add(const char *record, const char *text, uint64_t start)
 }
 
 /* An item without a place, which the guest may have got from an earlier run of the service. */
-static int apply_unplaced(struct guest_system *gsp, const struct config *config, size_t item, const char *record,
-                          struct range *range_r, bool *new_r)
+static int apply_unplaced(struct guest_system *gsp, const struct config *config, size_t item,
+                          const char *record, struct range *range_r, bool *new_r)
 {
     const struct config_ram *ram = &config->ram[item];
     size_t i, same = 0;
@@ -136,7 +138,8 @@ static int apply_unplaced(struct guest_system *gsp, const struct config *config,
         same += !config->ram[i].placed && strcmp(config->ram[i].text, ram->text) == 0;
     start = record_find(record, ram->text, same);
     *new_r = false;
-    if (start && range_make(range_r, start, ram->size, UINT64_MAX) == 0 && is_all_ram(gsp, *range_r))
+    if (start && range_make(range_r, start, ram->size, UINT64_MAX) == 0 &&
+        is_all_ram(gsp, *range_r))
         return 0;
     *new_r = true;
     start = vm_ram_register(gsp, ram->size);
@@ -148,22 +151,19 @@ static int apply_unplaced(struct guest_system *gsp, const struct config *config,
     return range_make(range_r, start, ram->size, UINT64_MAX);
 }
 
-static int apply_ram(struct guest_system *gsp, struct config *config, size_t item, const char *record,
-                     char **error_r)
+static int apply_ram(struct guest_system *gsp, struct config *config, size_t item,
+                     const char *record, char **error_r)
 {
     struct config_ram *ram = &config->ram[item];
     bool new = true;
     int err = 0;
 
-    if (!ram->placed) {
+    if (!ram->placed)
         err = apply_unplaced(gsp, config, item, record, &ram->range, &new);
-    } else if (vm_ram_register_at(gsp, ram->range.first, ram->size, ram->untyped)) {
+    else if (is_all_ram(gsp, ram->range))
+        new = false;
+    else if (vm_ram_register_at(gsp, ram->range.first, ram->size, ram->untyped))
         err = errno;
-        if ((err == EBUSY || err == EEXIST) && is_all_ram(gsp, ram->range)) {
-            new = false;
-            err = 0;
-        }
-    }
     if (err)
         return ram_error(gsp, config, item, err, error_r);
     log_line(GUEST_LOG_INFO, "RAM [" PRIrange "] %s", range_arg(ram->range),
@@ -173,11 +173,11 @@ static int apply_ram(struct guest_system *gsp, struct config *config, size_t ite
 
 /* ---- vdevs and reserves ---- */
 
-/* The range that "NAME,loc=mem:ADDRESS" asks for, if it says so and NAME's length is always the same. */
+/* The range that "NAME,loc=mem:ADDRESS" asks for, if it does and NAME's length is a fixed one. */
 static bool vdev_range(const char *spec, uint16_t *type_r, struct range *range_r)
 {
     const struct vdev_factory *factory = NULL;
-    const char *loc = strstr(spec, ",loc=");
+    const char *loc = strstr(spec, ",loc="), *colon = loc ? strchr(loc, ':') : NULL;
     char number[32];
     uint64_t start;
 
@@ -185,12 +185,10 @@ static bool vdev_range(const char *spec, uint16_t *type_r, struct range *range_r
         if (strlen(factory->name) == strcspn(spec, ",") &&
             strncmp(factory->name, spec, strcspn(spec, ",")) == 0)
             break;
-    if (!factory || !loc)
+    if (!factory || !colon)
         return false;
-    loc += strlen(",loc=");
-    *type_r = strncmp(loc, "io:", 3) == 0 ? QST_X86_IO : QST_MEMORY;
-    loc += strcspn(loc, ":") + 1;
-    snprintf(number, sizeof(number), "%.*s", (int)strcspn(loc, ","), loc);
+    *type_r = strncmp(loc, ",loc=io", 7) == 0 ? QST_X86_IO : QST_MEMORY;
+    snprintf(number, sizeof(number), "%.*s", (int)strcspn(colon + 1, ","), colon + 1);
     return config_number(number, &start) == 0 &&
            range_make(range_r, start, factory->length, UINT64_MAX) == 0;
 }
@@ -202,24 +200,33 @@ static int vdev_error(struct guest_system *gsp, const struct config *config, siz
     struct overlap overlap;
     struct range range;
     uint16_t type;
+    size_t i;
 
     if ((err == EEXIST || err == EBUSY) && vdev_range(spec, &type, &range) &&
-        overlaps(gsp, type, range, &overlap))
-        return config_error(error_r, "%s: gasp_vdev item %zu \"%s\": overlaps [" PRIrange "] (%s)",
-                            config->file, item + 1, spec, range_arg(overlap.range), overlap.owner);
-    return config_error(error_r, "%s: gasp_vdev item %zu \"%s\": %s", config->file, item + 1, spec,
-                        said[0] ? said : strerror(err));
+        overlaps(gsp, type, range, &overlap)) {
+        for (i = 0; type == QST_MEMORY && i < config->n_ram; i++)
+            if (range_overlap(config->ram[i].range, range))
+                return config_item_error(error_r, config, "gasp_vdev", item + 1, spec,
+                                         "overlaps gasp_ram item %zu \"%s\"", i + 1,
+                                         config->ram[i].text);
+        return config_item_error(error_r, config, "gasp_vdev", item + 1, spec,
+                                 "overlaps [" PRIrange "] (%s)", range_arg(overlap.range),
+                                 overlap.owner);
+    }
+    return config_item_error(error_r, config, "gasp_vdev", item + 1, spec, "%s",
+                             said[0] ? said : strerror(err));
 }
 
 /* `said` is what the guest's log said last, as it was said; empty: nothing. */
-static int apply_rest(struct guest_system *gsp, const struct config *config, char *said, char **error_r)
+static int apply_rest(struct guest_system *gsp, const struct config *config, char *said,
+                      char **error_r)
 {
     size_t i;
 
     for (i = 0; i < config->n_reserve; i++)
         if (gasp_reserve(gsp, &config->reserve[i].block))
-            return config_error(error_r, "%s: gasp_reserve item %zu \"%s\": %s", config->file,
-                                i + 1, config->reserve[i].text, strerror(errno));
+            return config_item_error(error_r, config, "gasp_reserve", i + 1,
+                                     config->reserve[i].text, "%s", strerror(errno));
     for (i = 0; i < config->n_vdev; i++) {
         said[0] = '\0';
         if (guest_add_vdev(gsp, config->vdev[i]))
@@ -228,7 +235,8 @@ static int apply_rest(struct guest_system *gsp, const struct config *config, cha
     return 0;
 }
 
-int config_apply(struct guest_system *gsp, struct config *config, const char *record, char **error_r)
+int config_apply(struct guest_system *gsp, struct config *config, const char *record,
+                 char **error_r)
 {
     char said[1] = "";
     size_t i;
@@ -242,13 +250,14 @@ int config_apply(struct guest_system *gsp, struct config *config, const char *re
 
 /* ---- the trial ---- */
 
-/* What the guest's log says, kept so that it becomes part of our message. Other threads' lines are dropped. */
+/* What the guest's log said last, to become part of our message. Other threads don't count. */
 struct said {
     pthread_t thread;
     char text[320];
 };
 
-__attribute__((format(printf, 3, 0))) static void keep(void *arg, enum guest_log_level level, const char *format, va_list ap)
+__attribute__((format(printf, 3, 0))) static void keep(void *arg, enum guest_log_level level,
+                                                       const char *format, va_list ap)
 {
     struct said *said = arg;
 
@@ -256,11 +265,12 @@ __attribute__((format(printf, 3, 0))) static void keep(void *arg, enum guest_log
         vsnprintf(said->text, sizeof(said->text), format, ap);
 }
 
-static int try_ram(struct guest_system *gsp, const struct config *config, size_t item, char **error_r)
+static int try_ram(struct guest_system *gsp, const struct config *config, size_t item,
+                   char **error_r)
 {
     const struct config_ram *ram = &config->ram[item];
     struct gasp_region rgn = {
-        .flags = GRF_NOPERMS,
+        .flags = GRF_NOPERMS | GRF_ACTIVE,
         .cookie = (uint32_t)item + 1, /* an owner for each, or one item could change another */
         .guest = {.location = ram->range.first, .length = ram->size, .type = QST_MEMORY},
     };

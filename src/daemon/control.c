@@ -122,7 +122,8 @@ static void client_accept(struct control *control)
 /* Takes over `reply`. */
 static void client_reply(struct client *client, struct json_object *reply)
 {
-    int n = asprintf(&client->out, "%s\n", json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
+    int n = asprintf(&client->out, "%s\n",
+                     json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
 
     if (n < 0) {
         client->out = NULL;
@@ -142,7 +143,8 @@ static void client_refuse(struct client *client, const char *why)
     client_reply(client, reply);
 }
 
-static void client_answer(struct control *control, struct client *client, const char *line, size_t length)
+static void client_answer(struct control *control, struct client *client, const char *line,
+                          size_t length)
 {
     struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH);
     struct json_object *request = NULL, *command = NULL, *reply = NULL;
@@ -180,7 +182,8 @@ static bool client_send(struct client *client)
     ssize_t n;
 
     while (client->out_sent < client->out_used) {
-        n = send(client->fd, client->out + client->out_sent, client->out_used - client->out_sent, MSG_NOSIGNAL);
+        n = send(client->fd, client->out + client->out_sent, client->out_used - client->out_sent,
+                 MSG_NOSIGNAL);
         if (n < 0)
             return errno == EAGAIN || errno == EINTR;
         client->out_sent += (size_t)n;
@@ -192,7 +195,8 @@ static bool client_send(struct client *client)
 
 static bool client_receive(struct client *client)
 {
-    ssize_t n = recv(client->fd, client->in + client->in_used, sizeof(client->in) - client->in_used, 0);
+    ssize_t n =
+        recv(client->fd, client->in + client->in_used, sizeof(client->in) - client->in_used, 0);
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;

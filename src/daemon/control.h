@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control socket: a request is one JSON object on a line, {"command": "NAME", ...}, and so is the reply,
- * {"ok": true, ...} or {"ok": false, "error": "..."}. Clients are served by one thread that never waits for one of
- * them: a client that is slow, silent or talks rubbish harms only itself.
+ * The control socket: a request is one JSON object on a line, {"command": "NAME", ...}, and so is
+ * the reply,
+ * {"ok": true, ...} or {"ok": false, "error": "..."}. Clients are served by one thread that never
+ * waits for one of them: a client that is slow, silent or talks rubbish harms only itself.
  */
 #ifndef XENGASP_DAEMON_CONTROL_H
 #define XENGASP_DAEMON_CONTROL_H

@@ -14,10 +14,14 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static struct {
     const char *program;
     enum guest_log_level level;
-    int dated; /* fd, or -1 */
+    int dated;         /* fd, or -1 */
     _Atomic bool bare; /* lines to stderr without a date */
     enum guest_log_level bare_level;
-} sink = {.program = "xengasp", .level = GUEST_LOG_WARN, .dated = -1, .bare = true, .bare_level = GUEST_LOG_WARN};
+} sink = {.program = "xengasp",
+          .level = GUEST_LOG_WARN,
+          .dated = -1,
+          .bare = true,
+          .bare_level = GUEST_LOG_WARN};
 
 void log_setup(const char *program, enum guest_log_level level)
 {
@@ -75,7 +79,8 @@ void log_guest(void *arg, enum guest_log_level level, const char *format, va_lis
         clock_gettime(CLOCK_REALTIME, &now);
         localtime_r(&now.tv_sec, &tm);
         strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
-        snprintf(prefix, sizeof(prefix), "%s.%03ld %-5s ", date, now.tv_nsec / 1000000, level_names[level]);
+        snprintf(prefix, sizeof(prefix), "%s.%03ld %-5s ", date, now.tv_nsec / 1000000,
+                 level_names[level]);
         write_line(sink.dated, prefix, text);
     }
     if (sink.bare && level <= sink.bare_level) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/place.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,21 @@ const char *run_dir(void)
 void run_path(char path[PATH_MAX], uint32_t domid, const char *file)
 {
     snprintf(path, PATH_MAX, "%s/%u%s%s", run_dir(), domid, *file ? "/" : "", file);
+}
+
+void run_remove(uint32_t domid)
+{
+    char path[PATH_MAX];
+    struct dirent *entry;
+    DIR *dir;
+
+    run_path(path, domid, "");
+    dir = opendir(path);
+    while (dir && (entry = readdir(dir)))
+        unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    rmdir(path);
 }
 
 int run_write_pid(const char *path)

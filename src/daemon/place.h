@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where a guest is found by its name, and where its service leaves word: /run/xengasp/DOMID and xenstore. */
+/* Where a guest is found by its name, and where its service leaves word: /run/xengasp/DOMID and
+ * xenstore. */
 #ifndef XENGASP_DAEMON_PLACE_H
 #define XENGASP_DAEMON_PLACE_H
 
@@ -21,6 +22,9 @@ const char *run_dir(void);
 /* The path of a guest's file in it; `file` may be "". */
 void run_path(char path[PATH_MAX], uint32_t domid, const char *file);
 
+/* The guest's directory goes when the guest is gone. */
+void run_remove(uint32_t domid);
+
 /* The files that a service leaves while it serves: "pid". 0 or -1 with errno. */
 int run_write_pid(const char *path);
 pid_t run_read_pid(uint32_t domid); /* 0: none there */
@@ -28,10 +32,12 @@ pid_t run_read_pid(uint32_t domid); /* 0: none there */
 /* A decimal number that can be a domain's. */
 bool parse_domid(const char *text, uint32_t *domid_r);
 
-/* A guest by name or number: 0 with both, or -1: ESRCH no such domain, else as xs_open. *name_r is the caller's. */
+/* A guest by name or number: 0 with both, or -1: ESRCH no such domain, else as xs_open. *name_r is
+ * the caller's. */
 int guest_find(const char *text, uint32_t *domid_r, char **name_r);
 
-/* Xenstore: says that the service is running, as /local/domain/0/xengasp/DOMID/{state,pid}; takes it back; looks. */
+/* Xenstore: says that the service is running, as /local/domain/0/xengasp/DOMID/{state,pid}; takes
+ * it back; looks. */
 int store_publish(uint32_t domid);
 void store_withdraw(uint32_t domid);
 bool store_is_running(uint32_t domid);

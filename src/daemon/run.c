@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/run.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +25,7 @@ static void on_signal(int signal)
     guest_stop(served);
 }
 
-/* SIGTERM and SIGINT wait, but while main() is in guest_run. Threads made before inherit this, so they never get one. */
+/* Signals wait, but while main() is in guest_run. Threads inherit this, so they never get one. */
 static void hold_signals(int how)
 {
     sigset_t set;
@@ -35,6 +33,7 @@ static void hold_signals(int how)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigprocmask(how, &set, NULL);
 }
 
@@ -54,8 +53,8 @@ static int attach(struct service *service)
     switch (errno) {
     case EBUSY:
         pid = run_read_pid(service->domid);
-        log_error("domain %u (%s) has a service already: process %d", service->domid, service->name,
-                  (int)pid);
+        log_error("domain %u (%s) has a service already: process %d%s", service->domid,
+                  service->name, (int)pid, pid ? "" : " (it is beginning or ending)");
         break;
     case ESRCH:
         log_error("domain %u (%s) is gone", service->domid, service->name);
@@ -93,7 +92,8 @@ static int start(struct service *service, struct control **control_r)
     }
     if (guest_configured(service->gsp)) {
         if (errno == ENOSPC)
-            log_error("Xen has no ioreq server or range left for domain %u (%s)", service->domid, service->name);
+            log_error("Xen has no ioreq server or range left for domain %u (%s)", service->domid,
+                      service->name);
         else
             log_error("the guest's vdevs can't start: %s", strerror(errno));
         return -1;
@@ -106,6 +106,10 @@ static int start(struct service *service, struct control **control_r)
     }
     if (store_publish(service->domid)) {
         log_error("xenstore can't be written: %s", strerror(errno));
+        return -1;
+    }
+    if (service->pidfile && run_write_pid(service->pidfile)) {
+        log_error("%s: %s", service->pidfile, strerror(errno));
         return -1;
     }
     return 0;
@@ -130,32 +134,17 @@ static void destroy_domain(const struct service *service)
         log_line(GUEST_LOG_WARN, "xl destroy %s: exit status %d", id, status);
 }
 
-/* The directory goes with the guest. */
-static void remove_run_dir(uint32_t domid)
-{
-    char path[PATH_MAX];
-    struct dirent *entry;
-    DIR *dir;
-
-    run_path(path, domid, "");
-    dir = opendir(path);
-    while (dir && (entry = readdir(dir)))
-        unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir)
-        closedir(dir);
-    rmdir(path);
-}
-
 enum ending { LEAVE_DOMAIN, DESTROY_DOMAIN, DOMAIN_GONE };
 
 static enum ending how_it_ended(const struct service *service, int error)
 {
     static const char *const how[] = {
-        [GUEST_POWEROFF] = "has powered off",
-        [GUEST_REBOOT] = "wants to reboot, which is not supported yet",
-        [GUEST_SUSPEND] = "has been suspended",
-        [GUEST_CRASHED] = "has crashed",
-        [GUEST_DESTROYED] = "has been destroyed",
+        [GUEST_ALIVE] = "asked to stop",
+        [GUEST_POWEROFF] = "the guest has powered off",
+        [GUEST_REBOOT] = "the guest wants to reboot, which is not supported yet",
+        [GUEST_SUSPEND] = "the guest has been suspended",
+        [GUEST_CRASHED] = "the guest has crashed",
+        [GUEST_DESTROYED] = "the guest has been destroyed",
     };
     enum guest_end end = guest_gone(service->gsp);
 
@@ -166,7 +155,7 @@ static enum ending how_it_ended(const struct service *service, int error)
     if (error)
         log_error("can't go on: %s", strerror(error));
     else
-        log_line(GUEST_LOG_INFO, "%s", end == GUEST_ALIVE ? "asked to stop" : how[end]);
+        log_line(GUEST_LOG_INFO, "%s", how[end]);
     switch (end) {
     case GUEST_ALIVE:
     case GUEST_SUSPEND: /* somebody saves it, and destroys it when that is done */
@@ -187,6 +176,7 @@ static int serve(struct service *service, enum ending *ending_r)
     served = service->gsp;
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
     hold_signals(SIG_UNBLOCK);
     error = guest_run(service->gsp) ? errno : 0;
     hold_signals(SIG_BLOCK);
@@ -211,6 +201,8 @@ int service_run(struct service *service, int ready_fd)
             log_leave_terminal();
         background_ready(ready_fd);
         status = serve(service, &ending);
+        if (service->pidfile)
+            unlink(service->pidfile);
     }
     if (control)
         control_stop(control);
@@ -221,7 +213,7 @@ int service_run(struct service *service, int ready_fd)
     if (ending == DESTROY_DOMAIN)
         destroy_domain(service);
     if (ending != LEAVE_DOMAIN)
-        remove_run_dir(service->domid);
+        run_remove(service->domid);
     control_close(control);
     log_line(GUEST_LOG_INFO, "ended");
     return status;

@@ -8,7 +8,7 @@
 /* How the service ends, as its exit status. */
 enum { EXIT_BEFORE = 64, EXIT_CONFIG = 65, EXIT_LATER = 96 };
 
-/* Attaches, serves, gives everything back. service: domid, name, config and poll_us are set; ready_fd as
+/* Attaches, serves, gives everything back. service: all but gsp and started is set; ready_fd as
  * background_ready. An exit status; what went wrong is in the log. */
 int service_run(struct service *service, int ready_fd);
 

@@ -20,7 +20,8 @@ pid_t spawn(const char *const argv[])
     sigfillset(&set);
     posix_spawnattr_setsigdefault(&attr, &set);
     posix_spawnattr_setpgroup(&attr, 0);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                        POSIX_SPAWN_SETPGROUP);
     errno = posix_spawnp(&pid, argv[0], NULL, &attr, (char *const *)argv, environ);
     posix_spawnattr_destroy(&attr);
     return errno ? -1 : pid;

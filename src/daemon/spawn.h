@@ -6,8 +6,8 @@
 #include <sys/types.h>
 
 /*
- * Starts argv[0], looked up in PATH, with signals as at a program's start and in a process group of its own, so that
- * Ctrl-C on the terminal reaches only us, who then decide. Its pid, or -1 with
+ * Starts argv[0], looked up in PATH, with signals as at a program's start and in a process group of
+ * its own, so that Ctrl-C on the terminal reaches only us, who then decide. Its pid, or -1 with
  * errno.
  */
 pid_t spawn(const char *const argv[]);

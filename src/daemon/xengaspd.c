@@ -111,7 +111,8 @@ static int fail(const char *what, const char *why)
     return EXIT_BEFORE;
 }
 
-/* Reads the configuration and carries it out on a simulated guest: nothing is touched. 0 or an exit status. */
+/* Reads the configuration and carries it out on a simulated guest: nothing is touched. 0 or an exit
+ * status. */
 static int read_config(const char *file, struct config *config)
 {
     struct guest_system *trial = NULL;
@@ -156,27 +157,19 @@ static int open_log(const struct options *options, const char *name, uint32_t do
     return 0;
 }
 
-/* Serves, with the pid file in place meanwhile. The background process works in /, so the file's path must be whole. */
-static int run(const struct options *options, struct service *service, int ready_fd)
+/* The background process works in /, so a file's path must be whole. NULL: none, or out of memory.
+ */
+static char *whole_path(const char *file)
 {
-    char *cwd = NULL, *pidfile = NULL;
-    int status;
+    char *cwd, *path;
 
-    if (options->pidfile) {
-        cwd = options->pidfile[0] == '/' ? strdup("") : getcwd(NULL, 0);
-        if (!cwd || asprintf(&pidfile, "%s%s%s", cwd, *cwd ? "/" : "", options->pidfile) < 0)
-            pidfile = NULL;
-        free(cwd);
-        if (!pidfile || run_write_pid(pidfile)) {
-            free(pidfile);
-            return fail(options->pidfile, strerror(errno));
-        }
-    }
-    status = service_run(service, ready_fd);
-    if (pidfile)
-        unlink(pidfile);
-    free(pidfile);
-    return status;
+    if (!file || file[0] == '/')
+        return file ? strdup(file) : NULL;
+    cwd = getcwd(NULL, 0);
+    if (!cwd || asprintf(&path, "%s/%s", cwd, file) < 0)
+        path = NULL;
+    free(cwd);
+    return path;
 }
 
 int main(int argc, char **argv)
@@ -188,20 +181,23 @@ int main(int argc, char **argv)
     parse_options(argc, argv, &options);
     log_setup("xengaspd", options.level);
     signal(SIGPIPE, SIG_IGN);
+    if (!options.foreground) {
+        ready_fd = background_begin();
+        if (ready_fd < 0)
+            return fail("fork", strerror(errno));
+    }
     status = read_config(options.config, &service.config);
     if (status == 0)
         status = find_guest(options.domain, &service);
     if (status == 0)
         status = open_log(&options, service.name, service.domid);
-    if (status == 0 && !options.foreground) {
-        ready_fd = background_begin();
-        if (ready_fd < 0)
-            status = fail("fork", strerror(errno));
+    if (status == 0) {
+        service.poll_us = options.poll_us;
+        service.pidfile = whole_path(options.pidfile);
+        status = service_run(&service, ready_fd);
     }
-    service.poll_us = options.poll_us;
-    if (status == 0)
-        status = run(&options, &service, ready_fd);
     config_dispose(&service.config);
+    free(service.pidfile);
     free(service.name);
     return status;
 }

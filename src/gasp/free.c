@@ -21,8 +21,8 @@ uint64_t gasp_above_ram(const struct gasp *gasp)
 static int find(const struct gasp *gasp, int space, uint64_t size, uint64_t align,
                 struct range window, uint64_t *start_r)
 {
-    if (window.last > gasp->limit[space])
-        window.last = gasp->limit[space];
+    if (window.last > gasp->space[space].limit)
+        window.last = gasp->space[space].limit;
     if (window.first > window.last)
         return ENOSPC;
     return space_map_find_free(gasp->space[space].map, size, align, window, gasp->reserve[space],
@@ -103,7 +103,7 @@ int gasp_reserve(struct guest_system *gsp, const struct qvm_state_block *blk)
         errno = ENOTSUP;
         return -1;
     }
-    rc = range_make(&range, blk->location, blk->length, gasp->limit[space]);
+    rc = range_make(&range, blk->location, blk->length, gasp->space[space].limit);
     if (!rc && gasp->running)
         rc = EPERM;
     if (rc) {

@@ -21,7 +21,6 @@ int gasp_init(struct gasp *gasp, struct hv *hv, const struct hv_info *info,
 {
     *gasp = (struct gasp){
         .hv = hv,
-        .limit = {[GASP_MEMORY] = options->memory_limit - 1, [GASP_PORTS] = 0xffff},
         .type = info->type,
         .never_ran = info->never_ran,
         .ram_only = options->ram_only,
@@ -29,8 +28,8 @@ int gasp_init(struct gasp *gasp, struct hv *hv, const struct hv_info *info,
         .log_arg = options->log_arg,
     };
     gasp_locks_init(gasp);
-    if (space_init(&gasp->space[GASP_MEMORY], gasp->limit[GASP_MEMORY]) == 0 &&
-        space_init(&gasp->space[GASP_PORTS], gasp->limit[GASP_PORTS]) == 0 &&
+    if (space_init(&gasp->space[GASP_MEMORY], options->memory_limit - 1) == 0 &&
+        space_init(&gasp->space[GASP_PORTS], 0xffff) == 0 &&
         ram_init(&gasp->ram, hv, &gasp->space[GASP_MEMORY], options->memory_limit) == 0)
         return 0;
     gasp_dispose(gasp);
@@ -86,7 +85,7 @@ static int seed_platform(struct gasp *gasp)
 static int seed_ram(struct gasp *gasp, struct range range)
 {
     struct space_region region = {.flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE};
-    uint64_t limit = gasp->limit[GASP_MEMORY];
+    uint64_t limit = gasp->space[GASP_MEMORY].limit;
 
     if (range.first > limit)
         return 0;

@@ -50,7 +50,6 @@ struct gasp {
     struct hv *hv;
     struct ram ram;
     struct space space[GASP_SPACES];
-    uint64_t limit[GASP_SPACES]; /* last addresses */
     struct gasp_lock lock[GASP_SPACES];
     struct gasp_complaints complaints[GASP_SPACES]; /* under the lock */
     struct trap_set trap;

@@ -66,7 +66,7 @@ int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped)
     if (bytes > SIZE_MAX - (HV_PAGE_SIZE - 1))
         return fail(EOVERFLOW);
     bytes = (bytes + HV_PAGE_SIZE - 1) & -(size_t)HV_PAGE_SIZE;
-    rc = range_make(&range, start, bytes, gasp->limit[GASP_MEMORY]);
+    rc = range_make(&range, start, bytes, gasp->space[GASP_MEMORY].limit);
     if (!rc)
         rc = check_time(gasp);
     if (!rc && space_map_meets(map, range, GRF_PRECIOUS))
@@ -107,7 +107,7 @@ uintptr_t vm_ram_register(vm_t *vm, size_t bytes)
     uint64_t above = gasp_above_ram(gasp);
     /* The topmost page stays free: Xen's log of dirty pages can't name it, so nothing of value may
      * lie there. */
-    uint64_t top = gasp->limit[GASP_MEMORY] - HV_PAGE_SIZE;
+    uint64_t top = gasp->space[GASP_MEMORY].limit - HV_PAGE_SIZE;
     struct range found;
     int rc = check_time(gasp);
 

@@ -46,7 +46,8 @@ static int check_region(const struct gasp *gasp, const struct gasp_region *rgn, 
     if (!rc && rgn->guest.flags != QSF_NONE)
         rc = EINVAL;
     if (!rc)
-        rc = range_make(&r->range, rgn->guest.location, rgn->guest.length, gasp->limit[space]);
+        rc =
+            range_make(&r->range, rgn->guest.location, rgn->guest.length, gasp->space[space].limit);
     if (!rc && !gasp_may_change(gasp, space))
         rc = EPERM;
     r->flags = rgn->flags;
@@ -173,7 +174,7 @@ int gasp_region_info(struct guest_system *gsp, const struct qvm_state_block *blk
 
     if (space < 0 || (blk->flags & QSF_REPORT_EXCEPTION))
         return ENOTSUP;
-    if (blk->location > gasp->limit[space])
+    if (blk->location > gasp->space[space].limit)
         return EOVERFLOW;
     rcu_enter();
     found = space_map_find(space_read(&gasp->space[space]), blk->location);

@@ -39,7 +39,7 @@ struct plan {
 
 static bool traps(const struct space_region *region)
 {
-    return (region->flags & GRF_ACTIVE) && (region->flags & (GRF_VIRT_RD | GRF_VIRT_WR));
+    return region->flags & (GRF_VIRT_RD | GRF_VIRT_WR); /* it is active, else it would be hidden */
 }
 
 /* Finds the old ranges that the change meets or touches, and widens `changed` to hold them. */

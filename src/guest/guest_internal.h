@@ -14,6 +14,7 @@ struct guest_system {
     struct gasp gasp; /* first, see gasp_of */
     struct hv *hv;
     bool simulated, ram_only;
+    _Atomic bool sim_driven; /* sim.h's calls have begun */
     uint32_t domid;
     unsigned n_cpus;
     enum hv_guest_type type;

@@ -14,13 +14,18 @@ static int refuse(int error)
     return -1;
 }
 
-static int check(const struct guest_system *gsp, unsigned vcpu, unsigned type, unsigned size)
+/* Also lets a guest run that was made paused: somebody drives it now. */
+static int check(struct guest_system *gsp, unsigned vcpu, unsigned type, unsigned size)
 {
+    struct hv_info info;
+
     if (!gsp->simulated || (type != QST_MEMORY && type != QST_X86_IO))
         return refuse(ENOTSUP);
     if (vcpu >= gsp->n_cpus || (size != 1 && size != 2 && size != 4 && size != 8) ||
         (type == QST_X86_IO && size == 8))
         return refuse(EINVAL);
+    if (!atomic_exchange(&gsp->sim_driven, true) && gsp->hv->ops->info(gsp->hv, &info) == 0 && info.paused)
+        return gsp->hv->ops->unpause(gsp->hv);
     return 0;
 }
 

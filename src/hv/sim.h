@@ -25,7 +25,8 @@ int hv_sim_open(struct hv **hv_r, const struct hv_sim_options *options);
  * One request as Xen would deliver it: chooses the server (highest id first, whole span inside its ranges),
  * fills the vCPU's slot, notifies, waits for the answer. req: addr, data, count, size, type, and control's flags;
  * on return of a plain read, data. No server: reads give all ones, writes vanish. -1: EIO the guest was crashed or
- * destroyed meanwhile, ETIMEDOUT nobody answered within timeout_ms. One thread drives a vCPU.
+ * destroyed meanwhile, ETIMEDOUT nobody answered within timeout_ms (negative: no limit); then the vCPU's next
+ * request waits for this one first. While the guest is paused, its vCPUs wait as well. One thread drives a vCPU.
  */
 int hv_sim_request(struct hv *hv, unsigned vcpu, struct ioreq_slot *req, int timeout_ms);
 
@@ -47,7 +48,10 @@ int hv_sim_invalidate(struct hv *hv, unsigned vcpu, int timeout_ms);
 void hv_sim_set_shutdown(struct hv *hv, enum hv_shutdown reason);
 void hv_sim_destroy(struct hv *hv); /* as `xl destroy`: calls fail as on a dying, then on no domain */
 
-/* Faults. nth counts from 1 among all calls through the table from now on; 0 turns it off. */
+/*
+ * Faults. nth counts from 1 among all calls through the table from now on; 0 turns it off. What only gives back
+ * (closing, unmapping, unbinding) cannot be refused and does not count. A failing populate does half of its work.
+ */
 void hv_sim_fail_call(struct hv *hv, unsigned long nth, int error);
 unsigned long hv_sim_calls(struct hv *hv); /* calls made since open */
 void hv_sim_lose_next_event(struct hv *hv);

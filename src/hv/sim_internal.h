@@ -61,7 +61,8 @@ struct hv_events {
 /* Lives as long as its server has it or somebody maps it. */
 struct sim_ioreq_page {
     int fd;                  /* a memfd */
-    struct ioreq_page *page; /* Xen's own mapping */
+    struct ioreq_page *xens; /* Xen's own mapping; changes when somebody unmaps there */
+    struct ioreq_page *next; /* where Xen goes then; NULL: nobody else has the first */
     unsigned maps;
     bool has_server;
 };
@@ -69,7 +70,7 @@ struct sim_ioreq_page {
 struct sim_ioreq_map {
     LIST_ENTRY(sim_ioreq_map) link;
     struct sim_ioreq_page *page;
-    void *at;
+    struct ioreq_page *at;
 };
 
 struct sim_ranges {
@@ -80,7 +81,7 @@ struct sim_ranges {
 };
 
 struct sim_server {
-    _Atomic unsigned refs; /* its place in the guest's table, and each request on its way */
+    unsigned refs; /* its place in the guest's table, and each request on its way */
     _Atomic bool dead;
     bool enabled;
     struct sim_ioreq_page *page; /* made at its first mapping */
@@ -147,7 +148,7 @@ struct sim {
     uint64_t max_gfn;
     uint64_t pool_pages, pool_used;
     struct sim_table *p2m;
-    void *maps; /* tsearch tree of struct hv_sim_map, by address */
+    void *maps; /* tsearch tree of struct sim_map, by address */
 
     /* Servers and events. */
     struct sim_server *server[HV_MAX_SERVERS];
@@ -208,7 +209,7 @@ void hv_sim_servers_destroy(struct sim *sim); /* under the lock */
 void hv_sim_ioreq_pages_dispose(struct sim *sim);
 struct sim_server *hv_sim_server_select(struct sim *sim,
                                         const struct ioreq_slot *req); /* under the lock */
-void hv_sim_server_put(struct sim *sim, struct sim_server *server);
+void hv_sim_server_put(struct sim *sim, struct sim_server *server);    /* under the lock */
 
 int hv_sim_ioreq_page_map(struct hv *hv, unsigned server, struct ioreq_page **page_r);
 int hv_sim_ioreq_page_unmap(struct hv *hv, struct ioreq_page *page);

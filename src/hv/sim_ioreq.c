@@ -81,7 +81,7 @@ static bool wait_until(struct sim *sim, struct sim_vcpu *v, struct sim_wait *wai
 
 static struct ioreq_slot *slot_of(struct sim *sim, struct sim_vcpu *v, struct sim_server *s)
 {
-    return &s->page->page->slot[v - sim->vcpu];
+    return &s->page->xens->slot[v - sim->vcpu];
 }
 
 /* Under the lock. false: the slot is not as Xen left it. */
@@ -103,7 +103,7 @@ static bool send(struct sim *sim, struct sim_vcpu *v, struct sim_server *s,
     slot->count = req->count;
     slot->size = req->size;
     slot->type = req->type;
-    atomic_fetch_add(&s->refs, 1);
+    s->refs++;
     v->pending[v->npending++] = (struct sim_pending){
         .server = s,
         .port = port,
@@ -122,66 +122,57 @@ static bool told(struct sim *sim, const struct sim_pending *p)
            atomic_load(&sim->ended);
 }
 
-static void crash(struct sim *sim)
-{
-    pthread_mutex_lock(&sim->lock);
-    hv_sim_crash(sim);
-    pthread_mutex_unlock(&sim->lock);
-}
-
 /*
- * Waits for the answer, which is looked for only when the server says so. Xen would take NONE, too,
- * for a server that is going, and give the guest all ones; here it counts as the mistake that it
- * is.
+ * Under the lock: looks for the answer, which is done only when the server says so. true: no more
+ * to wait for. Xen would take NONE, too, for a server that is going, and give the guest all ones;
+ * here it counts as the mistake that it is.
  */
-static int finish(struct sim *sim, struct sim_vcpu *v, struct sim_pending *p, struct sim_wait *wait)
+static bool look(struct sim *sim, struct sim_vcpu *v, struct sim_pending *p)
 {
-    struct ioreq_slot *slot = slot_of(sim, v, p->server);
+    struct ioreq_slot *slot;
     uint8_t control, state;
 
-    do {
-        if (!wait_until(sim, v, wait, told, p)) {
-            errno = ETIMEDOUT;
-            return -1;
-        }
-        v->data = UINT64_MAX;
-        if (atomic_load(&sim->ended)) {
-            errno = EIO;
-            return -1;
-        }
-        if (atomic_load(&p->server->dead))
-            return 0;
-        p->notifies = atomic_load(&p->port->notifies);
-        control = atomic_load_explicit(&slot->control, memory_order_acquire);
-        state = control & IOREQ_CONTROL_STATE;
-        if (state < p->state || state > IOREQ_STATE_RESP_READY) {
-            crash(sim);
-            errno = EIO;
-            return -1;
-        }
-        p->state = state;
-    } while (state != IOREQ_STATE_RESP_READY);
+    v->data = UINT64_MAX;
+    if (sim->ended || p->server->dead)
+        return true;
+    slot = slot_of(sim, v, p->server);
+    p->notifies = atomic_load(&p->port->notifies);
+    control = atomic_load_explicit(&slot->control, memory_order_acquire);
+    state = control & IOREQ_CONTROL_STATE;
+    if (state < p->state || state > IOREQ_STATE_RESP_READY) {
+        hv_sim_crash(sim);
+        return true;
+    }
+    p->state = state;
+    if (state != IOREQ_STATE_RESP_READY)
+        return false;
     v->data = slot->data;
     atomic_store_explicit(&slot->control, control & (uint8_t)~IOREQ_CONTROL_STATE,
                           memory_order_release);
-    return 0;
+    return true;
 }
 
 /* What is not answered in time stays: the vCPU's next access waits for it first. */
 static int finish_all(struct sim *sim, struct sim_vcpu *v, struct sim_wait *wait)
 {
-    struct sim_pending *p;
-    int rc = 0;
-
     while (v->npending > 0) {
-        p = &v->pending[v->npending - 1];
-        rc = finish(sim, v, p, wait);
-        if (rc < 0 && errno == ETIMEDOUT)
-            break;
-        hv_sim_server_put(sim, p->server);
-        v->npending--;
+        struct sim_pending *p = &v->pending[v->npending - 1];
+
+        if (!wait_until(sim, v, wait, told, p)) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        pthread_mutex_lock(&sim->lock);
+        if (look(sim, v, p)) {
+            hv_sim_server_put(sim, p->server);
+            v->npending--;
+        }
+        pthread_mutex_unlock(&sim->lock);
     }
-    return rc;
+    if (!sim->ended)
+        return 0;
+    errno = EIO;
+    return -1;
 }
 
 /* ---- the vCPU ---- */
@@ -313,43 +304,27 @@ int hv_sim_invalidate(struct hv *hv, unsigned vcpu, int timeout_ms)
 
 /* ---- accesses ---- */
 
+#define COPY_ONCE(type)                                                                            \
+    case sizeof(type):                                                                             \
+        if (write)                                                                                 \
+            __atomic_store_n((type *)ram, (type)*value, __ATOMIC_SEQ_CST);                         \
+        else                                                                                       \
+            *value = __atomic_load_n((type *)ram, __ATOMIC_SEQ_CST);                               \
+        return
+
 /* RAM, as one access where the processor makes it one. */
 static void copy_ram(void *ram, bool write, uint64_t *value, unsigned size)
 {
-    if ((uintptr_t)ram % size != 0 || size & (size - 1)) {
-        if (write)
-            memcpy(ram, value, size);
-        else
-            memcpy(value, ram, size);
-    } else if (size == 8) {
-        uint64_t *p = ram;
-
-        if (write)
-            __atomic_store_n(p, *value, __ATOMIC_SEQ_CST);
-        else
-            *value = __atomic_load_n(p, __ATOMIC_SEQ_CST);
-    } else if (size == 4) {
-        uint32_t *p = ram;
-
-        if (write)
-            __atomic_store_n(p, (uint32_t)*value, __ATOMIC_SEQ_CST);
-        else
-            *value = __atomic_load_n(p, __ATOMIC_SEQ_CST);
-    } else if (size == 2) {
-        uint16_t *p = ram;
-
-        if (write)
-            __atomic_store_n(p, (uint16_t)*value, __ATOMIC_SEQ_CST);
-        else
-            *value = __atomic_load_n(p, __ATOMIC_SEQ_CST);
-    } else {
-        uint8_t *p = ram;
-
-        if (write)
-            __atomic_store_n(p, (uint8_t)*value, __ATOMIC_SEQ_CST);
-        else
-            *value = __atomic_load_n(p, __ATOMIC_SEQ_CST);
+    switch ((uintptr_t)ram % size == 0 ? size : 0) {
+        COPY_ONCE(uint8_t);
+        COPY_ONCE(uint16_t);
+        COPY_ONCE(uint32_t);
+        COPY_ONCE(uint64_t);
     }
+    if (write)
+        memcpy(ram, value, size);
+    else
+        memcpy(value, ram, size);
 }
 
 static uint64_t mask_of(unsigned size)

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 
 /* One call of `map`: taken back as a whole only. */
-struct hv_sim_map {
+struct sim_map {
     uintptr_t first, last;
     size_t n;
     uint64_t mfn[]; /* SIM_NO_FRAME: a hole */
@@ -17,14 +17,14 @@ struct hv_sim_map {
 /* Two that overlap are equal, which makes tfind look for an overlap. */
 static int map_compare(const void *a, const void *b)
 {
-    const struct hv_sim_map *x = a, *y = b;
+    const struct sim_map *x = a, *y = b;
 
     return x->last < y->first ? -1 : x->first > y->last;
 }
 
-static struct hv_sim_map *map_find(struct sim *sim, uintptr_t first, uintptr_t last)
+static struct sim_map *map_find(struct sim *sim, uintptr_t first, uintptr_t last)
 {
-    struct hv_sim_map key = {.first = first, .last = last}, **found;
+    struct sim_map key = {.first = first, .last = last}, **found;
 
     found = tfind(&key, &sim->maps, map_compare);
     return found ? *found : NULL;
@@ -33,12 +33,12 @@ static struct hv_sim_map *map_find(struct sim *sim, uintptr_t first, uintptr_t l
 /* Linux splits none of these mappings: what [first, last] holds must lie in it wholly. */
 static bool map_would_split(struct sim *sim, uintptr_t first, uintptr_t last)
 {
-    struct hv_sim_map *low = map_find(sim, first, first), *high = map_find(sim, last, last);
+    struct sim_map *low = map_find(sim, first, first), *high = map_find(sim, last, last);
 
     return (low && low->first < first) || (high && high->last > last);
 }
 
-static void map_forget(struct sim *sim, struct hv_sim_map *map)
+static void map_forget(struct sim *sim, struct sim_map *map)
 {
     size_t i;
 
@@ -57,7 +57,7 @@ static void map_forget(struct sim *sim, struct hv_sim_map *map)
 static int reserve(struct sim *sim, void *at, size_t n)
 {
     uintptr_t first = (uintptr_t)at, last = first + (n << HV_PAGE_SHIFT) - 1;
-    struct hv_sim_map *map;
+    struct sim_map *map;
 
     if (mmap(at, n << HV_PAGE_SHIFT, PROT_NONE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
@@ -68,7 +68,7 @@ static int reserve(struct sim *sim, void *at, size_t n)
 }
 
 /* Maps runs of adjacent frames at one go. */
-static int map_runs(struct sim *sim, void *at, int prot, const struct hv_sim_map *map)
+static int map_runs(struct sim *sim, void *at, int prot, const struct sim_map *map)
 {
     size_t i, run;
 
@@ -86,10 +86,9 @@ static int map_runs(struct sim *sim, void *at, int prot, const struct hv_sim_map
     return 0;
 }
 
-static struct hv_sim_map *map_new(struct sim *sim, void *at, size_t n, const uint64_t gfn[],
-                                  int err[])
+static struct sim_map *map_new(struct sim *sim, void *at, size_t n, const uint64_t gfn[], int err[])
 {
-    struct hv_sim_map *map = malloc(sizeof(*map) + n * sizeof(map->mfn[0]));
+    struct sim_map *map = malloc(sizeof(*map) + n * sizeof(map->mfn[0]));
     size_t i;
 
     if (!map)
@@ -98,7 +97,7 @@ static struct hv_sim_map *map_new(struct sim *sim, void *at, size_t n, const uin
     map->last = map->first + (n << HV_PAGE_SHIFT) - 1;
     map->n = n;
     for (i = 0; i < n; i++) {
-        map->mfn[i] = sim->dying ? SIM_NO_FRAME : hv_sim_p2m_get(sim, gfn[i]);
+        map->mfn[i] = hv_sim_p2m_get(sim, gfn[i]);
         err[i] = map->mfn[i] != SIM_NO_FRAME ? 0 : hv_sim_gone(sim) ? ESRCH : EINVAL;
     }
     return map;
@@ -109,7 +108,7 @@ static int map_locked(struct sim *sim, void *at, int prot, size_t n, const uint6
                       int err[])
 {
     uintptr_t first = (uintptr_t)at;
-    struct hv_sim_map *map;
+    struct sim_map *map;
     size_t i;
 
     if (map_would_split(sim, first, first + (n << HV_PAGE_SHIFT) - 1)) {

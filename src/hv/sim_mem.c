@@ -21,7 +21,7 @@ enum {
     GFN_BITS = 4 * TABLE_BITS,
     MAX_ORDER = 18,     /* the largest extent that dom0 may ask for */
     GARBAGE = 0xc2,     /* what a fresh page holds */
-    POOL_OVERHEAD = 10, /* what Xen takes for other ends; seen with a pool of 1 MiB */
+    POOL_OVERHEAD = 10, /* what Xen takes for nested tables; besides, each vCPU has one page */
 };
 
 /* An entry is 0, a table's address, or a frame: mfn << 1 | 1. In the second level a frame is 2 MiB.
@@ -310,28 +310,31 @@ int hv_sim_get_paging_pool(struct hv *hv, uint64_t *bytes_r)
     return rc;
 }
 
-/* What is in use stays. The rest comes from the host and goes back there. */
+/* The pool grows from the host's pages and shrinks as far as it can. */
 int hv_sim_set_paging_pool(struct hv *hv, uint64_t bytes)
 {
     struct sim *sim = sim_of(hv);
-    uint64_t pages = bytes >> HV_PAGE_SHIFT;
+    uint64_t pages = bytes >> HV_PAGE_SHIFT, least;
     int rc = -1;
 
     if (hv_sim_enter(sim) < 0)
         return -1;
     pthread_mutex_lock(&sim->lock);
-    if (pages < sim->pool_used)
-        pages = sim->pool_used;
+    least = sim->pool_used;
     if (hv_sim_gone(sim)) {
         errno = ESRCH;
-    } else if (bytes % HV_PAGE_SIZE) {
+    } else if (bytes % HV_PAGE_SIZE || pages > UINT32_MAX) {
         errno = EINVAL;
     } else if (pages > sim->pool_pages && pages - sim->pool_pages > sim->host_free) {
         errno = ENOMEM;
     } else {
+        rc = pages < least && !sim->dying ? -1 : 0;
+        if (rc < 0)
+            errno = ENOMEM;
+        if (pages < least)
+            pages = least;
         sim->host_free -= pages - sim->pool_pages;
         sim->pool_pages = pages;
-        rc = 0;
     }
     pthread_mutex_unlock(&sim->lock);
     return rc;
@@ -430,7 +433,7 @@ int hv_sim_mem_init(struct sim *sim, uint64_t guest_frames, uint64_t host_frames
     sim->frame = calloc(nr_frames, sizeof(*sim->frame));
     sim->chunk_used = calloc(chunks, sizeof(*sim->chunk_used));
     sim->pool_pages = pool_pages;
-    sim->pool_used = POOL_OVERHEAD;
+    sim->pool_used = POOL_OVERHEAD + sim->max_vcpus;
     sim->p2m = table_new(sim);
     if (!sim->frame || !sim->chunk_used || !sim->p2m) {
         errno = ENOMEM;
@@ -467,6 +470,9 @@ void hv_sim_mem_destroy(struct sim *sim)
         return;
     table_free(sim, sim->p2m, TOP_SHIFT);
     sim->p2m = NULL;
+    sim->pool_used = POOL_OVERHEAD + 1; /* the top one stays, too */
+    sim->host_free += sim->pool_pages - sim->pool_used;
+    sim->pool_pages = sim->pool_used;
     for (mfn = 0; mfn < sim->nr_frames; mfn++)
         if (sim->frame[mfn] & SIM_FRAME_OWNED)
             frame_disown(sim, mfn);

@@ -70,6 +70,10 @@ static int ranges_add(struct sim_ranges *set, uint64_t first, uint64_t last)
     }
     joins_below = below >= 0 && set->r[below].last + 1 == first;
     joins_above = above < (int)set->n && last + 1 == set->r[above].first;
+    if (set->n == HV_MAX_RANGES && joins_above && !joins_below) {
+        errno = ENOMEM; /* Xen makes a range of it first, then joins the two */
+        return -1;
+    }
     if (joins_below && joins_above) {
         set->r[below].last = set->r[above].last;
         range_drop(set, above);
@@ -113,13 +117,14 @@ static void page_settle(struct sim *sim, struct sim_ioreq_page *page)
 {
     if (page->maps > 0 || page->has_server)
         return;
-    munmap(page->page, IOREQ_PAGE_BYTES);
+    munmap(page->xens, IOREQ_PAGE_BYTES);
     close(page->fd);
     free(page);
     sim->host_free++;
 }
 
-static void *page_map(const struct sim_ioreq_page *page)
+/* One more mapping, so that each is gone when it is unmapped. */
+static struct ioreq_page *page_map(const struct sim_ioreq_page *page)
 {
     void *at = mmap(NULL, IOREQ_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, page->fd, 0);
 
@@ -138,28 +143,33 @@ static struct sim_ioreq_page *page_new(struct sim *sim)
     if (!page)
         return NULL;
     page->fd = memfd_create("xengasp-sim-ioreq", MFD_CLOEXEC);
-    if (page->fd < 0)
-        goto fail;
-    if (ftruncate(page->fd, IOREQ_PAGE_BYTES) < 0 || !(page->page = page_map(page))) {
-        close(page->fd);
-        goto fail;
+    if (page->fd >= 0 && ftruncate(page->fd, IOREQ_PAGE_BYTES) == 0)
+        page->xens = page_map(page);
+    if (!page->xens) {
+        if (page->fd >= 0)
+            close(page->fd);
+        free(page);
+        return NULL;
     }
     page->has_server = true;
     sim->host_free--;
     return page;
-fail:
-    free(page);
-    return NULL;
 }
 
 /* Under the lock. */
 static void map_drop(struct sim *sim, struct sim_ioreq_map *map)
 {
+    struct sim_ioreq_page *page = map->page;
+
     LIST_REMOVE(map, link);
     munmap(map->at, IOREQ_PAGE_BYTES);
-    map->page->maps--;
+    if (map->at == page->xens) {
+        page->xens = page->next;
+        page->next = NULL;
+    }
+    page->maps--;
     sim->ioreq_maps--;
-    page_settle(sim, map->page);
+    page_settle(sim, page);
     free(map);
 }
 
@@ -178,7 +188,10 @@ static struct sim_server *get(struct sim *sim, unsigned id)
     return NULL;
 }
 
-/* Under the lock. */
+/*
+ * Under the lock. The first one gets the address that Xen itself uses, and Xen the new one for
+ * later: so thread checkers see that both sides touch the same memory.
+ */
 static struct sim_ioreq_map *map_locked(struct sim *sim, unsigned server)
 {
     struct sim_server *s = get(sim, server);
@@ -193,12 +206,16 @@ static struct sim_ioreq_map *map_locked(struct sim *sim, unsigned server)
     map = calloc(1, sizeof(*map));
     if (!map)
         return NULL;
+    map->page = s->page;
     map->at = page_map(s->page);
     if (!map->at) {
         free(map);
         return NULL;
     }
-    map->page = s->page;
+    if (!s->page->next) {
+        s->page->next = map->at;
+        map->at = s->page->xens;
+    }
     s->page->maps++;
     sim->ioreq_maps++;
     LIST_INSERT_HEAD(&sim->ioreq_map_list, map, link);
@@ -240,23 +257,15 @@ int hv_sim_ioreq_page_unmap(struct hv *hv, struct ioreq_page *page)
 
 /* ---- life ---- */
 
-/* Under the lock, with the last reference. */
-static void server_free(struct sim *sim, struct sim_server *s)
-{
-    if (s->page) {
-        s->page->has_server = false;
-        page_settle(sim, s->page);
-    }
-    free(s);
-}
-
 void hv_sim_server_put(struct sim *sim, struct sim_server *server)
 {
-    if (atomic_fetch_sub(&server->refs, 1) > 1)
+    if (--server->refs > 0)
         return;
-    pthread_mutex_lock(&sim->lock);
-    server_free(sim, server);
-    pthread_mutex_unlock(&sim->lock);
+    if (server->page) {
+        server->page->has_server = false;
+        page_settle(sim, server->page);
+    }
+    free(server);
 }
 
 static void ports_close(struct sim *sim, struct sim_server *s)
@@ -277,8 +286,7 @@ static void destroy(struct sim *sim, unsigned id)
     ports_close(sim, s);
     atomic_store(&s->dead, true);
     hv_sim_vcpus_wake(sim);
-    if (atomic_fetch_sub(&s->refs, 1) == 1)
-        server_free(sim, s);
+    hv_sim_server_put(sim, s);
 }
 
 void hv_sim_servers_destroy(struct sim *sim)
@@ -317,7 +325,7 @@ static int create_locked(struct sim *sim, unsigned *server_r)
             return -1;
         }
     }
-    atomic_init(&s->refs, 1);
+    s->refs = 1;
     sim->server[id] = s;
     *server_r = id;
     return 0;
@@ -366,7 +374,7 @@ int hv_sim_server_enable(struct hv *hv, unsigned server, bool on)
     s = get(sim, server);
     if (s) {
         for (i = 0; on && !s->enabled && s->page && i < sim->max_vcpus; i++)
-            s->page->page->slot[i].vp_eport = (uint32_t)(s->port[i] - sim->port);
+            s->page->xens->slot[i].vp_eport = (uint32_t)(s->port[i] - sim->port);
         s->enabled = on;
     }
     pthread_mutex_unlock(&sim->lock);
@@ -395,14 +403,16 @@ static int change_range(struct hv *hv, unsigned server, enum hv_range_type type,
 
     if (hv_sim_enter(sim) < 0)
         return -1;
-    if (first > last || (unsigned)type >= SIM_RANGE_TYPES ||
+    if ((unsigned)type >= SIM_RANGE_TYPES ||
         (type == HV_RANGE_PCI && (first != last || first > UINT32_MAX))) {
         errno = EINVAL;
         return -1;
     }
     pthread_mutex_lock(&sim->lock);
     s = get(sim, server);
-    if (s)
+    if (first > last && !hv_sim_gone(sim))
+        errno = EINVAL;
+    else if (s)
         rc = change(&s->ranges[type], first, last);
     pthread_mutex_unlock(&sim->lock);
     return rc;

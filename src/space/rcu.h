@@ -21,14 +21,17 @@
 #include <sanitizer/tsan_interface.h>
 #define rcu_tsan_release(addr) __tsan_release(addr)
 #define rcu_tsan_acquire(addr) __tsan_acquire(addr)
+void AnnotateIgnoreWritesBegin(const char *file, int line);
+void AnnotateIgnoreWritesEnd(const char *file, int line);
 #else
 #define rcu_tsan_release(addr) ((void)(addr))
 #define rcu_tsan_acquire(addr) ((void)(addr))
 #endif
 
 /*
- * `domain`: any address that readers and the reclaimer of one structure share. A read section that
- * used several structures tells the others with rcu_done before it leaves.
+ * `domain`: any address that readers and the reclaimer of one structure share, and that nobody
+ * stores to atomically. A read section that used several structures tells the others with rcu_done
+ * before it leaves.
  */
 static inline void rcu_enter(void)
 {
@@ -55,23 +58,30 @@ static inline void rcu_wait(void *domain)
 
 /*
  * Has fn(head) called, in a thread of liburcu's, when all read sections that have begun are over.
- * Doesn't wait. fn begins with rcu_reclaim.
+ * Doesn't wait. fn begins with rcu_reclaim of head, then of the domain.
  */
-static inline void rcu_defer(void *domain, struct rcu_head *head, void (*fn)(struct rcu_head *head))
+static inline void rcu_defer(struct rcu_head *head, void (*fn)(struct rcu_head *head))
 {
-    rcu_done(domain);
+    rcu_tsan_release(head);
     urcu_bp_call_rcu(head, fn);
 }
 
-static inline void rcu_reclaim(void *domain)
+static inline void rcu_reclaim(void *head_or_domain)
 {
-    rcu_tsan_acquire(domain);
+    rcu_tsan_acquire(head_or_domain);
 }
 
 /* Waits until everything deferred so far has been called. Not inside a read section. */
 static inline void rcu_drain(void)
 {
+#ifdef XENGASP_TSAN
+    /* liburcu's own allocations, freed by its thread, would look like races. */
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+#endif
     urcu_bp_barrier();
+#ifdef XENGASP_TSAN
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+#endif
 }
 
 #define rcu_get(pointer) __atomic_load_n(&(pointer), __ATOMIC_ACQUIRE)

@@ -21,23 +21,23 @@ static struct parts hidden(const struct space_map *map)
 }
 
 /* One allocation: the map, its visible and its hidden parts, and the addresses for the search. */
-static struct space_map *map_alloc(uint64_t limit, size_t n, size_t n_hidden)
+static struct space_map *map_alloc(size_t n, size_t n_hidden)
 {
     size_t parts = (n + n_hidden) * sizeof(struct space_region);
     struct space_map *map = malloc(sizeof(*map) + parts + n * sizeof(*map->last));
 
     if (!map)
         return NULL;
-    *map = (struct space_map){.limit = limit, .next_layer = 1};
+    *map = (struct space_map){.next_layer = 1};
     map->region = (struct space_region *)(map + 1);
     map->hidden = map->region + n;
     map->last = (uint64_t *)(map->hidden + n_hidden);
     return map;
 }
 
-struct space_map *space_map_new(uint64_t limit)
+struct space_map *space_map_new(void)
 {
-    return map_alloc(limit, 0, 0);
+    return map_alloc(0, 0);
 }
 
 void space_map_free(struct space_map *map)
@@ -239,7 +239,7 @@ int space_map_set(const struct space_map *map, const struct space_region *region
 
     if (rc)
         return rc;
-    new = map_alloc(map->limit, map->n + 2, map->n_hidden + 2);
+    new = map_alloc(map->n + 2, map->n_hidden + 2);
     if (!new)
         return ENOMEM;
     seen = visible(new);
@@ -307,7 +307,8 @@ int space_map_find_free(const struct space_map *map, uint64_t size, uint64_t ali
 
 int space_init(struct space *space, uint64_t limit)
 {
-    space->map = space_map_new(limit);
+    space->limit = limit;
+    space->map = space_map_new();
     return space->map ? 0 : ENOMEM;
 }
 
@@ -324,6 +325,7 @@ static void reclaim(struct rcu_head *head)
 {
     struct space_map *map = caa_container_of(head, struct space_map, rcu);
 
+    rcu_reclaim(head);
     rcu_reclaim(map->domain);
     space_map_free(map);
 }
@@ -334,5 +336,5 @@ void space_publish(struct space *space, struct space_map *map)
 
     rcu_put(space->map, map);
     old->domain = space;
-    rcu_defer(space, &old->rcu, reclaim);
+    rcu_defer(&old->rcu, reclaim);
 }

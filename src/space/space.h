@@ -23,12 +23,12 @@ struct space_region {
     struct range range;
     uint32_t flags; /* GRF_* */
     uint32_t cookie;
-    void *owner;    /* with the cookie: who may change it; NULL is the VM */
-    uint64_t layer; /* the map's: parts of one have the same, a later one's is higher; 0: VM's RAM */
+    void *owner; /* with the cookie: who may change it; NULL is the VM */
+    uint64_t
+        layer; /* the map's: parts of one have the same, a later one's is higher; 0: VM's RAM */
 };
 
 struct space_map {
-    uint64_t limit; /* the last address of the space */
     size_t n;
     /* The visible regions, ascending, disjoint: addresses apart from the rest, for the search. */
     uint64_t *last;
@@ -40,8 +40,8 @@ struct space_map {
     void *domain; /* of rcu.h: the struct space that it was published in */
 };
 
-struct space_map *space_map_new(uint64_t limit); /* an empty one, or NULL with ENOMEM */
-void space_map_free(struct space_map *map);      /* NULL is fine */
+struct space_map *space_map_new(void);      /* an empty one, or NULL with ENOMEM */
+void space_map_free(struct space_map *map); /* NULL is fine */
 
 /* Index of the region that holds addr, or of the first one above it, or map->n. */
 size_t space_map_search(const struct space_map *map, uint64_t addr);
@@ -84,6 +84,8 @@ int space_map_find_free(const struct space_map *map, uint64_t size, uint64_t ali
  * reads it any more; nobody waits for that.
  */
 struct space {
+    uint64_t
+        limit; /* the last address. First: an atomic store hides a rcu.h domain at its address */
     struct space_map *map;
 };
 

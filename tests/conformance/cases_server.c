@@ -199,7 +199,8 @@ static bool full_of(struct guest *g, enum hv_range_type t)
         CHECK_OK(map_nth(g, t, i));
     CHECK_FAILS(map_nth(g, t, HV_MAX_RANGES), ENOMEM);
     CHECK_FAILS(map_nth(g, t, 5), EEXIST); /* looked at first */
-    /* What touches needs no slot, and may free one. */
+    /* What touches the end of one needs no slot, and may free one. At its start it needs one. */
+    CHECK_FAILS(map(g, t, 0x0fff, 0x0fff), ENOMEM);
     if (t == HV_RANGE_PCI) {
         CHECK_OK(map(g, t, 0x1001, 0x1001));
     } else {

@@ -153,8 +153,9 @@ static void run_case(struct run *r, const struct conformance_case *c)
 
 static int run_all(void *arg)
 {
-    static const struct conformance_case *const files[] = {
-        ram_cases, map_cases, server_cases, page_cases, event_cases, info_cases, end_cases};
+    static const struct conformance_case *const files[] = {ram_cases,  map_cases,   server_cases,
+                                                           page_cases, event_cases, drive_cases,
+                                                           info_cases, end_cases};
     struct run *r = arg;
 
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)

@@ -12,22 +12,37 @@ struct guest_options {
     unsigned vcpus;       /* 0: 2 */
     uint64_t max_pages;   /* 0: 16384 */
     uint64_t paging_pool; /* bytes; 0: 4 MiB */
+    bool running;         /* it has pages 0 and 1, and its vCPUs wait for accesses to make */
 };
 
-/* A guest without RAM whose vCPUs never run. */
+enum { DRIVEN_PAGES = 2, DRIVEN_VCPUS = 2 };
+
+struct access {
+    enum hv_range_type type; /* ports or memory, below 4 GiB */
+    bool write;
+    unsigned size; /* 1, 2 or 4 */
+    uint32_t addr, value;
+};
+
+/* Unless it is a running one, a guest without RAM whose vCPUs never run. */
 struct guest {
     struct hv *hv;
     unsigned vcpus;
     uint64_t max_pages;
     uint64_t paging_pool;
     uint8_t uuid[16];
-    uint32_t domid; /* on Xen */
+    uint32_t domid;        /* on Xen */
+    struct driver *driver; /* of a running guest; the fixture's own */
 };
 
 struct fixture {
     bool real;
     /* -1 with errno: none made. */
     int (*make)(struct guest *g, const struct guest_options *options);
+    /* A vCPU of a running guest makes an access, one at a time. */
+    int (*start)(struct guest *g, unsigned vcpu, const struct access *a);
+    /* Waits for its end. -1: ETIMEDOUT not yet; EIO the guest is at its end. */
+    int (*wait)(struct guest *g, unsigned vcpu, int ms, uint32_t *value_r);
     void (*shut_down)(struct guest *g, enum hv_shutdown reason);
     /* As `xl destroy`. What is still mapped keeps the guest around, dying. */
     void (*destroy)(struct guest *g);

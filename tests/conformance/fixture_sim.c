@@ -1,7 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/conformance/fixture.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
 #include "hv/sim.h"
+
+struct driver {
+    struct drive {
+        struct hv *hv;
+        unsigned vcpu;
+        struct access access;
+        uint64_t value;
+        int rc, error;
+        bool going;
+        pthread_t thread;
+    } vcpu[DRIVEN_VCPUS];
+};
+
+static int start_running(struct guest *g)
+{
+    const uint64_t gfn[DRIVEN_PAGES] = {0, 1};
+
+    if (g->hv->ops->populate(g->hv, HV_ORDER_4K, DRIVEN_PAGES, gfn) != DRIVEN_PAGES)
+        return -1;
+    g->driver = calloc(1, sizeof(*g->driver));
+    return g->driver ? g->hv->ops->unpause(g->hv) : -1;
+}
 
 static int make(struct guest *g, const struct guest_options *options)
 {
@@ -20,12 +48,52 @@ static int make(struct guest *g, const struct guest_options *options)
     };
     if (hv_sim_open(&g->hv, &sim) < 0)
         return -1;
-    if (g->hv->ops->set_max_pages(g->hv, g->max_pages) < 0 || g->hv->ops->info(g->hv, &info) < 0) {
+    if (g->hv->ops->set_max_pages(g->hv, g->max_pages) < 0 || g->hv->ops->info(g->hv, &info) < 0 ||
+        (options->running && start_running(g) < 0)) {
+        free(g->driver);
         g->hv->ops->close(g->hv);
         return -1;
     }
-    __builtin_memcpy(g->uuid, info.uuid, sizeof(g->uuid));
+    memcpy(g->uuid, info.uuid, sizeof(g->uuid));
     return 0;
+}
+
+static void *make_access(void *arg)
+{
+    struct drive *d = arg;
+
+    d->value = d->access.value;
+    d->rc = hv_sim_access(d->hv, d->vcpu, d->access.type, d->access.write, d->access.addr,
+                          d->access.size, &d->value, -1);
+    d->error = errno;
+    return NULL;
+}
+
+static int start(struct guest *g, unsigned vcpu, const struct access *a)
+{
+    struct drive *d = &g->driver->vcpu[vcpu];
+
+    *d = (struct drive){.hv = g->hv, .vcpu = vcpu, .access = *a};
+    errno = pthread_create(&d->thread, NULL, make_access, d);
+    d->going = errno == 0;
+    return d->going ? 0 : -1;
+}
+
+static int wait_access(struct guest *g, unsigned vcpu, int ms, uint32_t *value_r)
+{
+    struct drive *d = &g->driver->vcpu[vcpu];
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (until.tv_nsec + ms * 1000000l) / 1000000000;
+    until.tv_nsec = (until.tv_nsec + ms * 1000000l) % 1000000000;
+    errno = pthread_timedjoin_np(d->thread, NULL, &until);
+    if (errno)
+        return -1;
+    d->going = false;
+    errno = d->error;
+    *value_r = d->value;
+    return d->rc;
 }
 
 static void shut_down(struct guest *g, enum hv_shutdown reason)
@@ -40,6 +108,11 @@ static void destroy(struct guest *g)
 
 static void close_guest(struct guest *g)
 {
+    destroy(g);
+    for (unsigned i = 0; g->driver && i < DRIVEN_VCPUS; i++)
+        if (g->driver->vcpu[i].going)
+            pthread_join(g->driver->vcpu[i].thread, NULL);
+    free(g->driver);
     g->hv->ops->close(g->hv);
 }
 
@@ -50,6 +123,8 @@ static int guard(int (*body)(void *arg), void *arg)
 
 const struct fixture fixture_sim = {
     .make = make,
+    .start = start,
+    .wait = wait_access,
     .shut_down = shut_down,
     .destroy = destroy,
     .close = close_guest,

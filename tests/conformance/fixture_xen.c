@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <xenctrl.h>
+#include "tests/conformance/drive_xen.h"
 
 /* The domain that exists now; 0: none. Shared by parent and child. */
 static volatile uint32_t *alive;
@@ -38,7 +38,7 @@ static void new_uuid(uint8_t uuid[16])
     memcpy(uuid + 12, &(unsigned){++serial}, 4);
 }
 
-static int make_domain(struct guest *g)
+static int make_domain(struct guest *g, bool running)
 {
     struct xen_domctl_createdomain config = {
         .flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
@@ -58,7 +58,9 @@ static int make_domain(struct guest *g)
         xc_domain_setmaxmem(xen(), domid, g->max_pages * 4) < 0 ||
         xc_set_paging_mempool_size(xen(), domid, g->paging_pool) < 0)
         return -1;
-    return hv_xen_open(&g->hv, domid, NULL);
+    if (hv_xen_open(&g->hv, domid, NULL) < 0)
+        return -1;
+    return running ? drive_open(g, xen()) : 0;
 }
 
 static void destroy(struct guest *g)
@@ -66,6 +68,14 @@ static void destroy(struct guest *g)
     if (*alive && xc_domain_destroy(xen(), g->domid) < 0)
         fprintf(stderr, "xc_domain_destroy: %m\n");
     *alive = 0;
+}
+
+static void close_guest(struct guest *g)
+{
+    destroy(g);
+    drive_close(g);
+    if (g->hv)
+        g->hv->ops->close(g->hv);
 }
 
 static int make(struct guest *g, const struct guest_options *options)
@@ -80,9 +90,9 @@ static int make(struct guest *g, const struct guest_options *options)
     new_uuid(g->uuid);
     if (!xen())
         return -1;
-    if (make_domain(g) < 0) {
+    if (make_domain(g, options->running) < 0) {
         saved = errno;
-        destroy(g);
+        close_guest(g);
         errno = saved;
         return -1;
     }
@@ -93,12 +103,6 @@ static void shut_down(struct guest *g, enum hv_shutdown reason)
 {
     if (xc_domain_shutdown(xen(), g->domid, reason) < 0)
         fprintf(stderr, "xc_domain_shutdown: %m\n");
-}
-
-static void close_guest(struct guest *g)
-{
-    destroy(g);
-    g->hv->ops->close(g->hv);
 }
 
 static volatile pid_t child;
@@ -143,6 +147,8 @@ static int guard(int (*body)(void *arg), void *arg)
 const struct fixture fixture_xen = {
     .real = true,
     .make = make,
+    .start = drive_start,
+    .wait = drive_wait,
     .shut_down = shut_down,
     .destroy = destroy,
     .close = close_guest,

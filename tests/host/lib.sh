@@ -28,14 +28,12 @@ trap 'exit 143' INT TERM
 # wait_for SECONDS COMMAND...: until the command succeeds; fails when it never does.
 wait_for()
 {
-    wait_tries=$(($1 * 5))
+    wait_until=$(($(date +%s) + $1))
     shift
-    while [ "$wait_tries" -gt 0 ]; do
-        if "$@"; then return 0; fi
-        sleep 0.2
-        wait_tries=$((wait_tries - 1))
+    until "$@"; do
+        [ "$(date +%s)" -lt "$wait_until" ] || return 1
+        sleep 0.3
     done
-    return 1
 }
 
 # What Xen has logged since dmesg_mark.
@@ -83,6 +81,20 @@ hvm_lines()
     [ ! -x "$qemu" ] || echo "device_model_override = \"$qemu\""
 }
 
+# The configuration lines of the Debian guest, whose commands (see tests/guests/linux/init) are COMMANDS:
+# linux_lines 'COMMANDS' [KERNEL-PARAMETER...]. The parameters here only make its boot shorter.
+linux_lines()
+{
+    printf '%s\n' 'type = "pvh"' "kernel = \"$GUESTS/vmlinuz\"" "ramdisk = \"$GUESTS/initramfs.gz\"" \
+        'tsc_mode = "native"'
+    linux_commands=$(echo "$1" | tr ' ' '+')
+    shift
+    echo "extra = \"console=hvc0 pci=noearly guest=$linux_commands $*\""
+}
+
+# The file in which the console of guest NAME is logged.
+guest_console() { echo "/var/log/xen/console/guest-xengasp-test-$1.log"; }
+
 # What the test kernel has printed since dmesg_mark.
 guest_log() { dmesg_since | sed -n 's/.*(d[0-9]*) .*\(GUEST: .*\)/\1/p'; }
 
@@ -95,3 +107,18 @@ guest_done()
 }
 
 domain_gone() { ! xl domid "xengasp-test-$1" >/dev/null 2>&1; }
+
+# serve ARGUMENTS: starts store-service and waits until it is ready; its output goes to $RESULTS/service.
+serve()
+{
+    "$TEST_DIR/store-service" "$@" > "$RESULTS/service" 2>&1 &
+    service=$!
+    wait_for 20 grep -q '^ready' "$RESULTS/service" || { cat "$RESULTS/service"; fail "the service isn't ready"; }
+}
+
+# served: the service ends by itself with its guest, and had no error.
+served()
+{
+    wait "$service" || { cat "$RESULTS/service"; fail "the service failed"; }
+    cat "$RESULTS/service"
+}

@@ -54,7 +54,10 @@ static void add(const char *spec)
 
 static void configured(void)
 {
+    uint64_t value;
+
     ck_assert_msg(guest_configured(gsp) == 0, "%s: %s", strerror(errno), log_text);
+    sim_read(gsp, 0, QST_MEMORY, 0, 1, &value); /* the guest runs from here */
 }
 
 static void tear_down(void)
@@ -395,7 +398,7 @@ START_TEST(errors_of_a_vdev_name_what_was_expected)
         { "store,size=many", EINVAL, "size=many: refused" },
         { "store,size", EINVAL, "size: expected a value" },
         { "trace,emit-logger=1", EINVAL, "emit-logger: expected no value" },
-        { "store,loc=mem:0xfee00000", EBUSY, "LAPIC" },
+        { "store,loc=mem:0xfee00000", EBUSY, "the local APIC" },
         { "store,loc=mem:0x1000", EEXIST, "can't lie at mem:0x1000" },
         { "store,loc=io:0xfffe,size=4", EOVERFLOW, "can't lie at io:0xfffe" },
         { "store,loc=mem:0xfe000000", EEXIST, "can't lie at mem:0xfe000000" },

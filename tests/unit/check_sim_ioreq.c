@@ -174,8 +174,8 @@ static const unsigned bad_ways[][2] = {
     {IOREQ_STATE_NONE, 0},
     {IOREQ_STATE_INPROCESS, IOREQ_STATE_READY},
     {IOREQ_STATE_INPROCESS, IOREQ_STATE_NONE},
-    {4, 0},
-    {15, 0},
+    {4, 4},
+    {15, 15},
 };
 
 START_TEST(bad_state_kills)
@@ -292,6 +292,37 @@ START_TEST(destroyed_server_lets_go)
     ck_assert_int_eq(ops->ioreq_page_unmap(hv, d.page), 0);
     ops->events_close(d.ev);
     ck_assert_uint_eq(usage().bound_ports, 0);
+}
+END_TEST
+
+/* The old port's other end is gone, although a new server has its number. */
+START_TEST(stale_port_is_nobodys)
+{
+    struct ioreq_slot req = read_of(IOREQ_PORT, 0x10, 4);
+    struct device old, next;
+    struct call c;
+
+    device_open(&old);
+    ck_assert_int_eq(ops->server_destroy(hv, old.id), 0);
+    device_open(&next);
+    ck_assert_uint_eq(next.page->slot[0].vp_eport, old.page->slot[0].vp_eport);
+    ck_assert_int_ne(next.port[0], old.port[0]);
+    claim(&next, HV_RANGE_PORT, 0x10, 0x13);
+    expect(hv_sim_request(hv, 0, &req, SHORT_MS), ETIMEDOUT);
+    set_state(&next.page->slot[0], IOREQ_STATE_RESP_READY);
+    ck_assert_int_eq(ops->events_notify(old.ev, old.port[0]), 0);
+    expect(hv_sim_request(hv, 0, &req, SHORT_MS), ETIMEDOUT);
+    ck_assert_int_eq(ops->events_notify(next.ev, next.port[0]), 0);
+    /* Unbinding the one leaves the other bound. */
+    ck_assert_int_eq(ops->events_unbind(old.ev, old.port[0]), 0);
+    device_start(&next);
+    call_start(&c, 0, req);
+    call_join(&c);
+    ck_assert_int_eq(c.rc, 0);
+    device_stop(&next);
+    device_close(&next);
+    ck_assert_int_eq(ops->ioreq_page_unmap(hv, old.page), 0);
+    ops->events_close(old.ev);
 }
 END_TEST
 
@@ -539,6 +570,7 @@ static Suite *sim_ioreq_suite(void)
     tcase_add_loop_test(t, enabled_before_mapped_kills, 0, 3);
     tcase_add_loop_test(t, shut_down_guest_does_nothing, 0, 2);
     tcase_add_test(t, destroyed_server_lets_go);
+    tcase_add_test(t, stale_port_is_nobodys);
     tcase_add_test(t, disabled_server_still_answers_what_it_has);
     tcase_add_test(t, paused_guest_waits);
     tcase_add_test(t, invalidate_looks_like_xens);

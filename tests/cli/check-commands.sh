@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# list, map and stop with services of simulated guests.
+. "$top_srcdir/tests/cli/lib.sh"
+
+export XENGASP_RUNDIR="$work/run"
+mkdir "$XENGASP_RUNDIR"
+service=$top_builddir/tests/cli/sim-service
+pids=
+# shellcheck disable=SC2086
+at_end() { [ -z "$pids" ] || kill $pids 2>/dev/null; }
+
+start() # DOMID NAME LINE...
+{
+    id=$1
+    printf 'name = "%s"\ntype = "pvh"\nmemory = 64\n' "$2" > "$work/$id.cfg"
+    shift 2
+    printf '%s\n' "$@" >> "$work/$id.cfg"
+    "$service" "$work/$id.cfg" "$id" > "$work/$id.out" 2>&1 &
+    pids="$pids $!"
+    n=0
+    until grep -q ready "$work/$id.out" || [ $n -gt 100 ]; do sleep 0.1; n=$((n + 1)); done
+}
+
+start 7 guest-a 'gasp_ram = [ "start=64M,size=2M", "start=4G,size=3M", "size=4K" ]' \
+    'gasp_vdev = [ "trace,loc=mem:0xfe000000,name=ticks", "null,loc=io:0x2000" ]'
+start 12 guest-b
+pid=$(echo "$pids" | awk '{ print $1 }')
+
+says "list" 0 "   ID NAME *UPTIME     ACCESSES
+    7 guest-a *$pid *:0[0-9]* 0
+      ticks *mem 0x00000000fe000000-0x00000000fe000003  reads 0  writes 0
+      null *io  0x0000000000002000-0x*  reads 0  writes 0
+   12 guest-b *" "$xengasp" list
+"$xengasp" list --output json > "$work/list.json"
+"$xengasp" map guest-a > "$work/map"
+"$xengasp" map -o json 7 > "$work/map.json"
+sed 's/^/# /' "$work/map"
+has() { grep -qE -- "$1" "$work/$2"; }
+expect "map: the guest's own RAM" has '^  0x0000000000000000-0x0000000003ffffff      64M  RAM       guest$' map
+expect "map: our RAM right above it" has '^  0x0000000004000000-0x00000000041fffff       2M  RAM       gasp_ram$' map
+expect "map: our RAM at its place" has '^  0x0000000100000000-0x00000001002fffff       3M  RAM       gasp_ram$' map
+expect "map: our RAM where there was room" has '       4K  RAM       gasp_ram$' map
+expect "map: a vdev in memory" has '^  0x00000000fe000000-0x00000000fe000003        4  vdev      ticks$' map
+expect "map: a vdev among the ports" has '^  0x0000000000002000-0x[0-9a-f]* +[0-9]+  vdev      null$' map
+expect "map: what Xen keeps" has '^  0x00000000fee00000-.* reserved +.*APIC' map
+expect "map: in order" sh -c "sed -n '/^memory/,/^ports/p' '$work/map' | grep '^  0x' | sort -c"
+expect "map: nothing twice" sh -c "! grep '^  0x' '$work/map' | sort | uniq -d | grep ."
+
+if command -v python3 > /dev/null; then
+    expect "list as JSON" python3 - "$work/list.json" <<'END'
+import json, sys
+a, b = json.load(open(sys.argv[1]))
+assert (a["domid"], a["name"], b["domid"], b["name"], b["vdevs"]) == (7, "guest-a", 12, "guest-b", []), (a, b)
+assert a["accesses"] == 0 and "ok" not in a and a["uptime"] < 60
+v = a["vdevs"][0]
+assert v == {"name": "ticks", "vdev": "trace", "space": "mem", "first": 0xfe000000, "last": 0xfe000003,
+             "reads": 0, "writes": 0}, v
+END
+    expect "map as JSON" python3 - "$work/map.json" <<'END'
+import json, sys
+m = json.load(open(sys.argv[1]))
+assert m["domid"] == 7 and m["name"] == "guest-a" and "ok" not in m
+assert {"first": 4 << 30, "last": (4 << 30) + (3 << 20) - 1, "type": "RAM", "owner": "gasp_ram"} in m["memory"]
+assert any(r["owner"] == "null" and r["first"] == 0x2000 for r in m["ports"])
+END
+else
+    skip "list as JSON" "no python3 to read it"
+    skip "map as JSON" "no python3 to read it"
+fi
+
+says "no service for this number" 1 "xengasp: no*service for domain 8*" "$xengasp" map 8
+says "no service for this name" 1 'xengasp: no service for a domain "guest-c"*' "$xengasp" map guest-c
+says "stop by name" 0 "" "$xengasp" stop guest-a
+expect "stop returns when all is given back" grep -q closed "$work/7.out"
+says "list after it" 0 "   ID NAME *
+   12 guest-b *" "$xengasp" list
+died=$(echo "$pids" | awk '{ print $2 }')
+kill -KILL "$died"
+wait "$died" 2>/dev/null
+says "a service that died" 1 "xengasp: the service for domain 12 has died*" "$xengasp" list
+says "map of one that died" 1 "xengasp: the service for domain 12 has died" "$xengasp" map 12
+rm -r "$XENGASP_RUNDIR/12"
+says "nobody is served" 0 "no guest is served" "$xengasp" list
+says "nobody is served, for programs" 0 "[[]*[]]" "$xengasp" list -o json
+finish

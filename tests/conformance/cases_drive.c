@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A guest's accesses, as they reach its servers. */
+#include "tests/conformance/conformance.h"
+
+#include <poll.h>
+
+enum {
+    SOON = 5000,   /* ms; */
+    NOT_NOW = 100, /* what shall not come has had its time then */
+    PORT = 0x600,
+    BASE = 0xd0000000u,
+};
+
+struct device {
+    struct guest *g;
+    unsigned server;
+    struct ioreq_page *page;
+    struct hv_events *ev;
+    int port[DRIVEN_VCPUS];
+};
+
+static const struct hv_ops *ops(struct device *d)
+{
+    return d->g->hv->ops;
+}
+
+static bool comes_readable(struct device *d, int ms)
+{
+    struct pollfd fd = {.fd = ops(d)->events_fd(d->ev), .events = POLLIN};
+
+    return poll(&fd, 1, ms) == 1;
+}
+
+static bool device_open(struct device *d, struct guest *g)
+{
+    d->g = g;
+    CHECK_OK(ops(d)->server_create(g->hv, &d->server));
+    CHECK_OK(ops(d)->ioreq_page_map(g->hv, d->server, &d->page));
+    CHECK_OK(ops(d)->server_enable(g->hv, d->server, true));
+    d->ev = ops(d)->events_open(g->hv);
+    CHECK(d->ev != NULL);
+    for (unsigned i = 0; i < DRIVEN_VCPUS; i++) {
+        d->port[i] = ops(d)->events_bind(d->ev, d->page->slot[i].vp_eport);
+        CHECK(d->port[i] > 0);
+        CHECK(comes_readable(d, SOON));
+        CHECK_EQUAL(ops(d)->events_pending(d->ev), d->port[i]);
+        CHECK_OK(ops(d)->events_unmask(d->ev, d->port[i]));
+    }
+    return true;
+}
+
+static bool device_close(struct device *d)
+{
+    CHECK_OK(ops(d)->server_enable(d->g->hv, d->server, false));
+    ops(d)->events_close(d->ev);
+    CHECK_OK(ops(d)->ioreq_page_unmap(d->g->hv, d->page));
+    CHECK_OK(ops(d)->server_destroy(d->g->hv, d->server));
+    return true;
+}
+
+static bool claim(struct device *d, enum hv_range_type type, uint64_t first, uint64_t last)
+{
+    CHECK_OK(ops(d)->server_map_range(d->g->hv, d->server, type, first, last));
+    return true;
+}
+
+static unsigned state(struct device *d, unsigned vcpu)
+{
+    return d->page->slot[vcpu].control & IOREQ_CONTROL_STATE;
+}
+
+/* Waits for the vCPU's request, by its event. */
+static bool asked(struct device *d, unsigned vcpu)
+{
+    while (comes_readable(d, SOON)) {
+        CHECK_OK(ops(d)->events_unmask(d->ev, ops(d)->events_pending(d->ev)));
+        if (state(d, vcpu) == IOREQ_STATE_READY)
+            return true;
+    }
+    return COMPLAIN("no request comes to server %u", d->server);
+}
+
+/* Waits for it without. */
+static bool is_there(struct device *d, unsigned vcpu)
+{
+    for (unsigned ms = 0; ms < SOON; ms++) {
+        if (state(d, vcpu) == IOREQ_STATE_READY)
+            return true;
+        poll(NULL, 0, 1);
+    }
+    return COMPLAIN("no request in the slot");
+}
+
+static bool silent(struct device *d)
+{
+    return !comes_readable(d, NOT_NOW) && state(d, 0) == IOREQ_STATE_NONE &&
+           state(d, 1) == IOREQ_STATE_NONE;
+}
+
+static void set_state(struct device *d, unsigned vcpu, unsigned to)
+{
+    uint8_t flags = d->page->slot[vcpu].control & (uint8_t)~IOREQ_CONTROL_STATE;
+
+    atomic_store(&d->page->slot[vcpu].control, flags | to);
+}
+
+static bool answer(struct device *d, unsigned vcpu, uint64_t data)
+{
+    set_state(d, vcpu, IOREQ_STATE_INPROCESS);
+    d->page->slot[vcpu].data = data;
+    set_state(d, vcpu, IOREQ_STATE_RESP_READY);
+    CHECK_OK(ops(d)->events_notify(d->ev, d->port[vcpu]));
+    return true;
+}
+
+static struct access get(enum hv_range_type type, uint32_t addr, unsigned size)
+{
+    return (struct access){.type = type, .addr = addr, .size = size};
+}
+
+static struct access put(enum hv_range_type type, uint32_t addr, unsigned size, uint32_t value)
+{
+    return (struct access){.type = type, .addr = addr, .size = size, .write = true, .value = value};
+}
+
+/* The request must be this very access. */
+static bool matches(struct device *d, unsigned vcpu, struct access a)
+{
+    const struct ioreq_slot *slot = &d->page->slot[vcpu];
+
+    CHECK_EQUAL(slot->type, a.type == HV_RANGE_PORT ? IOREQ_PORT : IOREQ_MEMORY);
+    CHECK_EQUAL(slot->addr, a.addr);
+    CHECK_EQUAL(slot->size, a.size);
+    CHECK_EQUAL(slot->count, 1);
+    CHECK_EQUAL(slot->control & ~IOREQ_CONTROL_DF,
+                IOREQ_STATE_READY | (a.write ? 0 : IOREQ_CONTROL_READ));
+    if (a.write)
+        CHECK_EQUAL(slot->data, a.value);
+    return true;
+}
+
+/* vCPU 0 makes the access, and d answers it; what the guest reads comes back. */
+static bool served_with(struct device *d, const struct fixture *f, struct access a, uint64_t data,
+                        uint32_t *value)
+{
+    CHECK_OK(f->start(d->g, 0, &a));
+    if (!asked(d, 0) || !matches(d, 0, a) || !answer(d, 0, data))
+        return false;
+    CHECK_OK(f->wait(d->g, 0, SOON, value));
+    CHECK_EQUAL(state(d, 0), IOREQ_STATE_NONE); /* Xen's doing */
+    return true;
+}
+
+static bool served_by(struct device *d, const struct fixture *f, struct access a)
+{
+    uint32_t value = 0;
+
+    return served_with(d, f, a, 0x12345678, &value);
+}
+
+/* Nobody is asked; a read gives all ones. */
+static bool unclaimed(struct guest *g, const struct fixture *f, struct access a)
+{
+    uint32_t value = 0;
+
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    if (!a.write)
+        CHECK_EQUAL(value, a.size == 4 ? UINT32_MAX : (1u << 8 * a.size) - 1);
+    return true;
+}
+
+static bool reads_and_writes(struct guest *g, const struct fixture *f)
+{
+    static const enum hv_range_type type[2] = {HV_RANGE_PORT, HV_RANGE_MEMORY};
+    static const uint32_t addr[2] = {PORT, BASE};
+    struct device d;
+    uint32_t value;
+
+    CHECK(device_open(&d, g));
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(claim(&d, type[i], addr[i], addr[i] + 7));
+        for (unsigned size = 1; size <= 4; size *= 2) {
+            CHECK(served_with(&d, f, get(type[i], addr[i] + 1, size), 0xa1b2c3d4e5f6a7b8, &value));
+            CHECK_EQUAL(value, 0xe5f6a7b8 & (size == 4 ? UINT32_MAX : (1u << 8 * size) - 1));
+            CHECK(served_by(&d, f, put(type[i], addr[i] + 3, size, 0x81 + size)));
+        }
+    }
+    return device_close(&d);
+}
+
+static bool nobody_there(struct guest *g, const struct fixture *f)
+{
+    struct device d;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, HV_RANGE_PORT, PORT, PORT + 3));
+    CHECK(claim(&d, HV_RANGE_MEMORY, BASE, BASE + 3));
+    for (unsigned size = 1; size <= 4; size *= 2) {
+        CHECK(unclaimed(g, f, get(HV_RANGE_PORT, PORT + 4, size)));
+        CHECK(unclaimed(g, f, put(HV_RANGE_PORT, PORT - size, size, 1)));
+        CHECK(unclaimed(g, f, get(HV_RANGE_MEMORY, BASE + 4, size)));
+        CHECK(unclaimed(g, f, put(HV_RANGE_MEMORY, BASE - size, size, 1)));
+    }
+    /* Ports and memory are apart. */
+    CHECK(unclaimed(g, f, get(HV_RANGE_MEMORY, 0x100000 + PORT, 1)));
+    CHECK(silent(&d));
+    CHECK_OK(ops(&d)->server_unmap_range(g->hv, d.server, HV_RANGE_PORT, PORT, PORT));
+    CHECK(unclaimed(g, f, get(HV_RANGE_PORT, PORT, 1)));
+    CHECK(served_by(&d, f, get(HV_RANGE_PORT, PORT + 1, 1)));
+    return device_close(&d);
+}
+
+static bool whole_or_nothing(struct guest *g, const struct fixture *f)
+{
+    struct device low, high;
+
+    CHECK(device_open(&low, g));
+    CHECK(device_open(&high, g));
+    for (unsigned i = 0; i < 2; i++) {
+        enum hv_range_type type = i ? HV_RANGE_MEMORY : HV_RANGE_PORT;
+        uint32_t at = i ? BASE + 0x100 : PORT; /* not at a page border */
+
+        CHECK(claim(&low, type, at, at + 1));
+        CHECK(unclaimed(g, f, get(type, at, 4)));
+        CHECK(unclaimed(g, f, get(type, at + 1, 2)));
+        CHECK(unclaimed(g, f, put(type, at - 1, 2, 5)));
+        CHECK(claim(&high, type, at + 2, at + 3));
+        CHECK(unclaimed(g, f, get(type, at, 4))); /* two halves of it are no whole */
+        CHECK(served_by(&high, f, get(type, at + 2, 2)));
+        CHECK(claim(&low, type, at + 2, at + 3));
+        CHECK(served_by(&low, f, get(type, at, 4))); /* two ranges side by side are one */
+        CHECK(served_by(&high, f, get(type, at + 2, 2)));
+    }
+    CHECK(silent(&low));
+    return device_close(&low) && device_close(&high);
+}
+
+static bool highest_server_wins(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 1);
+    struct device d[2], again;
+
+    CHECK(device_open(&d[0], g));
+    CHECK(device_open(&d[1], g));
+    CHECK(claim(&d[1], a.type, PORT, PORT));
+    CHECK(served_by(&d[1], f, a));
+    CHECK(claim(&d[0], a.type, PORT, PORT)); /* later, but lower */
+    CHECK(served_by(&d[1], f, a));
+    CHECK_OK(ops(&d[1])->server_enable(g->hv, d[1].server, false));
+    CHECK(served_by(&d[0], f, a));
+    CHECK_OK(ops(&d[1])->server_enable(g->hv, d[1].server, true));
+    CHECK(served_by(&d[1], f, a));
+    CHECK(device_close(&d[0]));
+    CHECK(device_open(&again, g)); /* younger, but lower */
+    CHECK_EQUAL(again.server, 0);
+    CHECK(claim(&again, a.type, PORT, PORT));
+    CHECK(served_by(&d[1], f, a));
+    CHECK(device_close(&d[1]));
+    CHECK(served_by(&again, f, a));
+    CHECK(device_close(&again));
+    return unclaimed(g, f, a);
+}
+
+static bool ram_comes_first(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_MEMORY, 0x10000, 4);
+    struct device d;
+    struct window w;
+    uint32_t value;
+
+    CHECK(window_open(&w, 1));
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, 0x10000, 0x11fff));
+    CHECK(served_by(&d, f, a));
+    CHECK_EQUAL(populate_run(g, 0x10, 1), 1);
+    CHECK(map_run(g, &w, 0, 0x10, 1));
+    memset(w.at, 0x5a, HV_PAGE_SIZE);
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, 0x5a5a5a5a);
+    CHECK(silent(&d));
+    /* Half in RAM, half not: the processor makes two accesses of it. */
+    a.addr = 0x10ffe;
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(asked(&d, 0) && matches(&d, 0, get(a.type, 0x11000, 2)) && answer(&d, 0, 0x1234));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, 0x12345a5a);
+    CHECK_OK(OPS(g)->unmap(g->hv, w.at, 1));
+    window_close(&w);
+    return device_close(&d);
+}
+
+static bool polled_without_events(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d;
+    uint32_t value;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    for (unsigned i = 0; i < 3; i++) { /* the events stay where they are */
+        CHECK_OK(f->start(g, 0, &a));
+        CHECK(is_there(&d, 0));
+        CHECK(matches(&d, 0, a) && answer(&d, 0, i));
+        CHECK_OK(f->wait(g, 0, SOON, &value));
+        CHECK_EQUAL(value, i);
+    }
+    CHECK(comes_readable(&d, 0)); /* the first of them is taken, and masks; the others are one */
+    CHECK_EQUAL(ops(&d)->events_pending(d.ev), d.port[0]);
+    CHECK_FAILS(ops(&d)->events_pending(d.ev), EAGAIN);
+    CHECK_OK(ops(&d)->events_unmask(d.ev, d.port[0]));
+    CHECK(comes_readable(&d, SOON));
+    CHECK_EQUAL(ops(&d)->events_pending(d.ev), d.port[0]);
+    CHECK_OK(ops(&d)->events_unmask(d.ev, d.port[0]));
+    CHECK(silent(&d));
+    return device_close(&d);
+}
+
+static bool masked_until_unmasked(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d;
+    uint32_t value;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(comes_readable(&d, SOON));
+    CHECK_EQUAL(ops(&d)->events_pending(d.ev), d.port[0]);
+    CHECK(matches(&d, 0, a) && answer(&d, 0, 7));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(is_there(&d, 0));
+    CHECK(!comes_readable(&d, NOT_NOW));
+    CHECK_OK(ops(&d)->events_unmask(d.ev, d.port[0]));
+    CHECK(asked(&d, 0) && answer(&d, 0, 8));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, 8);
+    return device_close(&d);
+}
+
+static bool sleeps_until_notified(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d;
+    uint32_t value;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(asked(&d, 0));
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    CHECK_OK(ops(&d)->events_notify(d.ev, d.port[0])); /* nothing to see: it sleeps on */
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    set_state(&d, 0, IOREQ_STATE_INPROCESS);
+    CHECK_OK(ops(&d)->events_notify(d.ev, d.port[0]));
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    d.page->slot[0].data = 9;
+    set_state(&d, 0, IOREQ_STATE_RESP_READY);
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    CHECK_OK(ops(&d)->events_notify(d.ev, d.port[0]));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, 9);
+    return device_close(&d);
+}
+
+static bool vcpus_are_apart(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4), b = put(HV_RANGE_PORT, PORT, 2, 77);
+    struct device d;
+    uint32_t value;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(asked(&d, 0));
+    CHECK_OK(f->start(g, 1, &b));
+    CHECK(asked(&d, 1));
+    CHECK(matches(&d, 0, a) && matches(&d, 1, b));
+    CHECK(answer(&d, 1, 0));
+    CHECK_OK(f->wait(g, 1, SOON, &value));
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    CHECK(answer(&d, 0, 5));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, 5);
+    return device_close(&d);
+}
+
+static bool paused_guest_asks_nothing(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct hv_info info;
+    struct device d;
+    uint32_t value;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    CHECK_OK(OPS(g)->info(g->hv, &info));
+    CHECK(!info.paused && !info.never_ran);
+    CHECK_OK(OPS(g)->pause(g->hv));
+    CHECK_OK(OPS(g)->info(g->hv, &info));
+    CHECK(info.paused && !info.never_ran);
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(silent(&d));
+    CHECK_OK(OPS(g)->unpause(g->hv));
+    CHECK(asked(&d, 0) && answer(&d, 0, 6));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, 6);
+    return device_close(&d);
+}
+
+/* A range may go while a request to it is on its way: it is answered all the same. */
+static bool range_goes_meanwhile(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d;
+    uint32_t value;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(asked(&d, 0));
+    CHECK_OK(ops(&d)->server_unmap_range(g->hv, d.server, a.type, PORT, PORT + 3));
+    CHECK_OK(ops(&d)->server_enable(g->hv, d.server, false));
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    CHECK(matches(&d, 0, a) && answer(&d, 0, 4));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, 4);
+    CHECK(unclaimed(g, f, a));
+    return device_close(&d);
+}
+
+/* A successor maps the page, binds the ports again and finds what was left. */
+static bool successor_answers(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d, next;
+    uint32_t value;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(asked(&d, 0));
+    set_state(&d, 0, IOREQ_STATE_INPROCESS);
+    next = d;
+    ops(&d)->events_close(d.ev);
+    CHECK_OK(ops(&d)->ioreq_page_unmap(g->hv, d.page));
+    CHECK_OK(ops(&d)->ioreq_page_map(g->hv, next.server, &next.page));
+    next.ev = ops(&d)->events_open(g->hv);
+    CHECK(next.ev != NULL);
+    for (unsigned i = 0; i < DRIVEN_VCPUS; i++) {
+        next.port[i] = ops(&d)->events_bind(next.ev, next.page->slot[i].vp_eport);
+        CHECK(next.port[i] > 0);
+    }
+    CHECK_EQUAL(state(&next, 0), IOREQ_STATE_INPROCESS);
+    CHECK(answer(&next, 0, 3));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, 3);
+    return device_close(&next);
+}
+
+static bool is_invalidate(struct device *d)
+{
+    const struct ioreq_slot *slot = &d->page->slot[0];
+
+    CHECK_EQUAL(slot->type, IOREQ_INVALIDATE);
+    CHECK_EQUAL(slot->addr, 0);
+    CHECK_EQUAL(slot->count, 0);
+    CHECK_EQUAL(slot->size, 4);
+    CHECK_EQUAL(slot->data, UINT64_MAX);
+    CHECK_EQUAL(slot->control, IOREQ_STATE_READY);
+    return true;
+}
+
+/* When a page has gone every enabled server hears of it, before the vCPU's next access at the
+ * latest. */
+static bool invalidate_to_all(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d[3];
+    uint32_t value;
+
+    for (unsigned i = 0; i < 3; i++)
+        CHECK(device_open(&d[i], g));
+    CHECK(claim(&d[0], a.type, PORT, PORT + 3));
+    CHECK_OK(OPS(g)->server_enable(g->hv, d[1].server, false));
+    CHECK_EQUAL(populate_run(g, 0x20, 3), 3);
+    CHECK(served_by(&d[0], f, a)); /* nothing for a new page */
+    CHECK_EQUAL(depopulate_run(g, 0x20, 3), 3);
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(asked(&d[0], 0) && is_invalidate(&d[0]));
+    CHECK(asked(&d[2], 0) && is_invalidate(&d[2]));
+    CHECK(answer(&d[0], 0, 0));
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    CHECK(answer(&d[2], 0, 0));
+    CHECK(asked(&d[0], 0) && matches(&d[0], 0, a) && answer(&d[0], 0, 2)); /* once for all three */
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, 2);
+    CHECK_EQUAL(state(&d[1], 0), IOREQ_STATE_NONE);
+    return device_close(&d[0]) && device_close(&d[1]) && device_close(&d[2]);
+}
+
+/* Xen's way with those who break the rules. */
+static bool crashed(struct device *d, struct guest *g, const struct fixture *f)
+{
+    struct hv_info info;
+    uint32_t value;
+
+    CHECK_FAILS(f->wait(g, 0, SOON, &value), EIO);
+    CHECK_OK(OPS(g)->info(g->hv, &info));
+    CHECK(info.shutdown);
+    CHECK_EQUAL(info.shutdown_reason, HV_CRASH);
+    return device_close(d);
+}
+
+static bool unknown_state(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(asked(&d, 0));
+    set_state(&d, 0, 7);
+    CHECK_OK(ops(&d)->events_notify(d.ev, d.port[0]));
+    return crashed(&d, g, f);
+}
+
+static bool no_port_in_slot(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    d.page->slot[0].vp_eport = 0;
+    CHECK_OK(f->start(g, 0, &a));
+    return crashed(&d, g, f);
+}
+
+static bool slot_in_use(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    set_state(&d, 0, IOREQ_STATE_RESP_READY);
+    CHECK_OK(f->start(g, 0, &a));
+    return crashed(&d, g, f);
+}
+
+#define RUNNING                                                                                    \
+    {                                                                                              \
+        .running = true                                                                            \
+    }
+
+const struct conformance_case drive_cases[] = {
+    {"reads and writes of ports and memory", reads_and_writes, RUNNING},
+    {"where nobody is, reads give all ones", nobody_there, RUNNING},
+    {"a server gets an access whole or not at all", whole_or_nothing, RUNNING},
+    {"of two servers the one with the higher id", highest_server_wins, RUNNING},
+    {"RAM comes before any range", ram_comes_first, RUNNING},
+    {"requests can be found without their events", polled_without_events, RUNNING},
+    {"a taken event stays masked", masked_until_unmasked, RUNNING},
+    {"the vCPU looks for its answer when it is notified", sleeps_until_notified, RUNNING},
+    {"vCPUs ask independently", vcpus_are_apart, RUNNING},
+    {"a paused guest asks nothing", paused_guest_asks_nothing, RUNNING},
+    {"a range may go while it is asked", range_goes_meanwhile, RUNNING},
+    {"a successor finds and answers an open request", successor_answers, RUNNING},
+    {"INVALIDATE goes to every enabled server", invalidate_to_all, RUNNING},
+    {"an unknown state crashes the guest", unknown_state, RUNNING},
+    {"no port in the slot crashes the guest", no_port_in_slot, RUNNING},
+    {"a slot in use crashes the guest", slot_in_use, RUNNING},
+    {NULL, NULL, {0}},
+};

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Guest RAM on the simulated hypervisor: registering, the mapping, what is found at attach, the guest's memory map. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <xengasp/gasp.h>
+
+#include "hv/sim.h"
+#include "ram/ram_internal.h"
+#include "tests/check_main.h"
+
+#define LIMIT (UINT64_C(1) << 36)
+#define MIB (UINT64_C(1) << 20)
+#define GIB4 (UINT64_C(4) << 30)
+
+static struct hv *hv;
+static struct ram ram;
+static struct space memory;
+
+static void add_ram(uint64_t first, uint64_t bytes)
+{
+    struct space_region region = { .flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE };
+    struct space_map *map;
+
+    ck_assert_int_eq(range_make(&region.range, first, bytes, LIMIT - 1), 0);
+    ck_assert_int_eq(space_map_set(space_read(&memory), &region, &map), 0);
+    space_publish(&memory, map);
+}
+
+static void open_hv(struct hv_sim_options options)
+{
+    if (!options.vcpus)
+        options.vcpus = 1;
+    if (!options.ram_bytes)
+        options.ram_bytes = 8 * MIB;
+    ck_assert_int_eq(hv_sim_open(&hv, &options), 0);
+    ck_assert_int_eq(space_init(&memory, LIMIT - 1), 0);
+    ck_assert_int_eq(ram_init(&ram, hv, &memory, LIMIT), 0);
+    add_ram(0, options.ram_bytes);
+}
+
+static void tear_down(void)
+{
+    ram_dispose(&ram);
+    space_dispose(&memory);
+    if (hv)
+        hv->ops->close(hv);
+    hv = NULL;
+}
+
+static struct hv_sim_usage usage(void)
+{
+    struct hv_sim_usage now;
+
+    hv_sim_usage(hv, &now);
+    return now;
+}
+
+static struct hv_info info(void)
+{
+    struct hv_info now;
+
+    ck_assert_int_eq(hv->ops->info(hv, &now), 0);
+    return now;
+}
+
+static uint64_t pool(void)
+{
+    uint64_t bytes = 0;
+
+    ck_assert_int_eq(hv->ops->get_paging_pool(hv, &bytes), 0);
+    return bytes;
+}
+
+static struct range at(uint64_t first, uint64_t bytes)
+{
+    return (struct range){ first, first + bytes - 1 };
+}
+
+START_TEST(populated_ram_is_zeroed_and_counted)
+{
+    struct hv_info before, after;
+    uint64_t pool_before, word = 1;
+
+    open_hv((struct hv_sim_options){ 0 });
+    before = info();
+    pool_before = pool();
+    /* 4 KiB-wise at both ends, 2 MiB in the middle. */
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4 + 2 * MIB - 0x1000, 2 * MIB + 0x2000), false), 0);
+    add_ram(GIB4 + 2 * MIB - 0x1000, 2 * MIB + 0x2000);
+    after = info();
+    ck_assert_uint_eq(after.nr_pages, before.nr_pages + 514);
+    ck_assert_uint_eq(after.max_pages, before.max_pages + 514);
+    ck_assert_uint_gt(pool(), pool_before);
+    for (uint64_t gpa = GIB4 + 2 * MIB - 0x1000; gpa < GIB4 + 4 * MIB + 0x1000; gpa += 0x800) {
+        ck_assert_int_eq(ram_read(&ram, gpa, &word, 8), 0);
+        ck_assert_uint_eq(word, 0);
+    }
+}
+END_TEST
+
+START_TEST(populating_over_the_guests_pages_is_refused)
+{
+    struct hv_sim_usage before;
+
+    open_hv((struct hv_sim_options){ 0 });
+    before = usage();
+    errno = 0;
+    ck_assert_int_eq(ram_populate(&ram, at(8 * MIB - 0x1000, 0x2000), false), -1);
+    ck_assert_int_eq(errno, EEXIST);
+    /* Only its last page is taken. */
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 0x3000), false), 0);
+    before = usage();
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4 - 0x1000, 0x2000), false), -1);
+    ck_assert_int_eq(errno, EEXIST);
+    ck_assert_uint_eq(usage().nr_pages, before.nr_pages);
+    ck_assert_uint_eq(usage().mapped_pages, 0);
+}
+END_TEST
+
+/* The host runs out of memory at page n: the call fails and nothing has changed. */
+START_TEST(running_out_changes_nothing)
+{
+    static const uint64_t free_pages[] = { 1, 511, 512, 513 };
+    struct hv_info before, after;
+    uint64_t pool_before;
+
+    open_hv((struct hv_sim_options){ .host_pages = free_pages[_i] });
+    before = info();
+    pool_before = pool();
+    errno = 0;
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), false), -1);
+    ck_assert_int_eq(errno, ENOMEM);
+    after = info();
+    ck_assert_uint_eq(after.nr_pages, before.nr_pages);
+    ck_assert_uint_eq(after.max_pages, before.max_pages);
+    ck_assert_uint_eq(pool(), pool_before);
+    ck_assert_uint_eq(usage().mapped_pages, 0);
+}
+END_TEST
+
+START_TEST(every_call_of_populate_may_fail)
+{
+    unsigned long calls = 0;
+
+    for (unsigned long nth = 0; nth <= calls; nth++) {
+        struct hv_info before, after;
+        uint64_t pool_before;
+        unsigned long start;
+        int rc;
+
+        open_hv((struct hv_sim_options){ 0 });
+        before = info();
+        pool_before = pool();
+        start = hv_sim_calls(hv);
+        hv_sim_fail_call(hv, nth, ENOMEM);
+        rc = ram_populate(&ram, at(GIB4 + MIB, 5 * MIB), false);
+        if (nth == 0)
+            calls = hv_sim_calls(hv) - start;
+        hv_sim_fail_call(hv, 0, 0);
+        after = info();
+        if (rc < 0) {
+            ck_assert_uint_gt(nth, 0);
+            ck_assert_msg(after.nr_pages == before.nr_pages, "call %lu leaves pages", nth);
+            ck_assert_msg(after.max_pages == before.max_pages, "call %lu leaves the limit raised", nth);
+            ck_assert_msg(pool() == pool_before, "call %lu leaves the pool raised", nth);
+        }
+        ck_assert_uint_eq(usage().mapped_pages, 0);
+        tear_down();
+    }
+    ck_assert_uint_gt(calls, 8);
+}
+END_TEST
+
+START_TEST(depopulate_gives_everything_back)
+{
+    struct hv_info before;
+
+    open_hv((struct hv_sim_options){ 0 });
+    before = info();
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), true), 0);
+    ck_assert_int_eq(ram_depopulate(&ram, at(GIB4, 4 * MIB)), 0);
+    ck_assert_uint_eq(info().nr_pages, before.nr_pages);
+    ck_assert_uint_eq(info().max_pages, before.max_pages);
+    errno = 0;
+    ck_assert_int_eq(ram_depopulate(&ram, at(GIB4, 0x1000)), -1);
+    ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
+/* Across pages, across chunks, unaligned; and what is written is what the guest sees. */
+START_TEST(read_and_write_across_chunks)
+{
+    uint8_t out[0x3000], in[0x3000], guest[0x3000];
+
+    open_hv((struct hv_sim_options){ 0 });
+    for (size_t i = 0; i < sizeof(out); i++)
+        out[i] = (uint8_t)(i * 7 + i / 256);
+    for (uint64_t gpa = 2 * MIB - 0x1801; gpa < 2 * MIB; gpa += 0x7ff) {
+        ck_assert_int_eq(ram_write(&ram, gpa, out, sizeof(out)), 0);
+        ck_assert_int_eq(ram_read(&ram, gpa, in, sizeof(in)), 0);
+        ck_assert_int_eq(hv_sim_ram(hv, false, gpa, guest, sizeof(guest)), 0);
+        ck_assert_mem_eq(in, out, sizeof(out));
+        ck_assert_mem_eq(guest, out, sizeof(out));
+    }
+    for (size_t size = 1; size <= 8; size *= 2) {
+        ck_assert_int_eq(ram_write(&ram, 0x1000, out, size), 0);
+        memset(in, 0xee, 16);
+        ck_assert_int_eq(ram_read(&ram, 0x1000, in, size), 0);
+        ck_assert_mem_eq(in, out, size);
+        ck_assert_uint_eq(in[size], 0xee);
+    }
+    ck_assert_uint_eq(usage().mapped_pages, 2 * RAM_CHUNK_PAGES);
+}
+END_TEST
+
+START_TEST(reads_outside_ram)
+{
+    static const struct {
+        uint64_t gpa;
+        size_t size;
+        int error;
+    } row[] = {
+        { 8 * MIB, 1, ENOENT },
+        { 8 * MIB - 1, 2, ENOENT },           /* the last byte isn't RAM */
+        { LIMIT - 1, 1, ENOENT },
+        { LIMIT - 1, 2, ENOENT },
+        { LIMIT, 4, ENOENT },
+        { UINT64_MAX, 1, ENOENT },
+        { UINT64_MAX, 2, EOVERFLOW },
+        { 0x1000, SIZE_MAX, EOVERFLOW },
+        { UINT64_MAX - 0xfff, 0x12000, EOVERFLOW }, /* seL4's reads this "successfully" */
+    };
+    uint64_t word = 0x55;
+
+    open_hv((struct hv_sim_options){ 0 });
+    for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+        errno = 0;
+        ck_assert_int_eq(ram_read(&ram, row[i].gpa, &word, row[i].size), -1);
+        ck_assert_msg(errno == row[i].error, "row %zu: %s", i, strerror(errno));
+        ck_assert_int_eq(ram_write(&ram, row[i].gpa, &word, row[i].size), -1);
+    }
+    ck_assert_uint_eq(word, 0x55);
+    ck_assert_int_eq(ram_read(&ram, UINT64_MAX, &word, 0), 0);
+    ck_assert_uint_eq(usage().mapped_pages, 0);
+}
+END_TEST
+
+struct touched {
+    uint64_t gpa[8];
+    size_t size[8], offset[8];
+    unsigned n;
+    int result;
+};
+
+static int on_touch(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size, size_t offset, void *cookie)
+{
+    struct touched *t = cookie;
+
+    ck_assert_ptr_null(vm);
+    ck_assert_ptr_eq(vaddr, ram_host(&ram, guest_addr));
+    t->gpa[t->n] = guest_addr;
+    t->size[t->n] = size;
+    t->offset[t->n++] = offset;
+    return t->n == 2 ? t->result : 0;
+}
+
+/* The example of facts: touch(0x10ff0, 0x2020) is four calls, ascending, each inside one page. */
+START_TEST(touch_calls_once_for_each_page)
+{
+    struct touched t = { 0 };
+
+    open_hv((struct hv_sim_options){ 0 });
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10ff0, 0x2020, on_touch, &t), 0);
+    ck_assert_uint_eq(t.n, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        static const uint64_t gpa[] = { 0x10ff0, 0x11000, 0x12000, 0x13000 };
+        static const size_t size[] = { 0x10, 0x1000, 0x1000, 0x10 }, offset[] = { 0, 0x10, 0x1010, 0x2010 };
+
+        ck_assert_uint_eq(t.gpa[i], gpa[i]);
+        ck_assert_uint_eq(t.size[i], size[i]);
+        ck_assert_uint_eq(t.offset[i], offset[i]);
+    }
+    t = (struct touched){ .result = 7 };
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x4000, on_touch, &t), 7);
+    ck_assert_uint_eq(t.n, 2);
+}
+END_TEST
+
+/* A hole at the first, a middle, and the last page: no call at all. */
+START_TEST(touch_over_a_hole_calls_nobody)
+{
+    struct touched t = { 0 };
+
+    open_hv((struct hv_sim_options){ .running = true });
+    ck_assert_int_eq(hv_sim_balloon(hv, true, 0x12, 1), 0);
+    for (uint64_t gpa = 0x10000; gpa <= 0x12000; gpa += 0x1000) {
+        errno = 0;
+        ck_assert_int_eq(ram_touch(&ram, NULL, gpa, 0x3000, on_touch, &t), -1);
+        ck_assert_int_eq(errno, ENOENT);
+    }
+    errno = 0;
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x1000, NULL, NULL), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0xdead0000, 0, on_touch, &t), 0);
+    ck_assert_uint_eq(t.n, 0);
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x2000, on_touch, &t), 0);
+    ck_assert_uint_eq(t.n, 2);
+}
+END_TEST
+
+/* A page that a handler has pinned stays as it is; everything else is dropped at once. */
+START_TEST(pinned_chunks_outlive_an_invalidation)
+{
+    uint64_t word = 42;
+
+    open_hv((struct hv_sim_options){ 0 });
+    ck_assert_int_eq(ram_write(&ram, 0x1000, &word, 8), 0);
+    ck_assert_int_eq(ram_write(&ram, 4 * MIB, &word, 8), 0);
+    ck_assert_int_eq(ram_pin(&ram, at(0x1000, 0x1000)), 0);
+    ram_invalidate(&ram);
+    ram_drop_stale(&ram);
+    ck_assert_uint_eq(usage().mapped_pages, RAM_CHUNK_PAGES);
+    ck_assert_uint_eq(*(volatile uint64_t *)ram_host(&ram, 0x1000), 42);
+    ram_unpin(&ram, at(0x1000, 0x1000));
+    ram_drop_stale(&ram);
+    ck_assert_uint_eq(usage().mapped_pages, 0);
+    ck_assert_int_eq(ram_read(&ram, 4 * MIB, &word, 8), 0);
+    ck_assert_uint_eq(word, 42);
+}
+END_TEST
+
+/* The guest takes the page back: after a while it is seen again, with what the guest wrote. */
+START_TEST(a_hole_that_was_filled_again_is_found)
+{
+    uint64_t word = 42;
+    int tries = 0;
+
+    open_hv((struct hv_sim_options){ .running = true });
+    ck_assert_int_eq(hv_sim_balloon(hv, true, 0x12, 1), 0);
+    ck_assert_int_eq(ram_read(&ram, 0x12000, &word, 8), -1);
+    ck_assert_int_eq(hv_sim_balloon(hv, false, 0x12, 1), 0);
+    ck_assert_int_eq(hv_sim_ram(hv, true, 0x12000, &(uint64_t){ 77 }, 8), 0);
+    while (ram_read(&ram, 0x12000, &word, 8) < 0) {
+        struct timespec ms = { .tv_nsec = 1000000 };
+
+        ck_assert_int_lt(++tries, 3000);
+        nanosleep(&ms, NULL);
+    }
+    ck_assert_uint_eq(word, 77);
+}
+END_TEST
+
+static void expect_discovered(const struct range *hint, size_t n_hint, const struct range *expected, size_t n_expected)
+{
+    struct hv_info now = info();
+    struct range *range = NULL;
+    size_t n = 0;
+
+    ck_assert_int_eq(ram_discover(&ram, &now, hint, n_hint, &range, &n), 0);
+    ck_assert_uint_eq(n, n_expected);
+    for (size_t i = 0; i < n; i++) {
+        ck_assert_msg(range[i].first == expected[i].first && range[i].last == expected[i].last,
+                      "range %zu is [" PRIrange "]", i, range_arg(range[i]));
+    }
+    free(range);
+    ck_assert_uint_eq(usage().mapped_pages, 0);
+}
+
+START_TEST(discovers_a_guest_that_never_ran)
+{
+    open_hv((struct hv_sim_options){ .ram_bytes = 64 * MIB });
+    expect_discovered(NULL, 0, (struct range[]){ at(0, 64 * MIB) }, 1);
+}
+END_TEST
+
+START_TEST(discovers_a_running_guest_with_holes_and_ram_of_ours)
+{
+    struct range hint = at(GIB4 + MIB, 0x3000);
+
+    open_hv((struct hv_sim_options){ .ram_bytes = 64 * MIB });
+    ck_assert_int_eq(ram_populate(&ram, hint, false), 0);
+    ck_assert_int_eq(hv->ops->unpause(hv), 0);
+    ck_assert_int_eq(hv_sim_balloon(hv, true, 0x100, 2), 0);
+    expect_discovered(&hint, 1, (struct range[]){ at(0, 0x100000), at(0x102000, 64 * MIB - 0x102000), hint }, 3);
+}
+END_TEST
+
+/* Without the hint: 2 MiB far above everything are found all the same. */
+START_TEST(discovers_ram_far_away)
+{
+    open_hv((struct hv_sim_options){ .ram_bytes = 16 * MIB });
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), false), 0);
+    ck_assert_int_eq(hv->ops->unpause(hv), 0);
+    expect_discovered(NULL, 0, (struct range[]){ at(0, 16 * MIB), at(GIB4, 4 * MIB) }, 2);
+}
+END_TEST
+
+static uint32_t entries_of_type(uint32_t type)
+{
+    struct start_info_memmap_entry entry[START_INFO_MAX_ENTRIES];
+    struct start_info start;
+    uint64_t gpa;
+    uint32_t n = 0;
+
+    ck_assert_int_eq(ram_read_start_info(&ram, &gpa, &start, entry), 1);
+    for (uint32_t i = 0; i < start.memmap_entries; i++)
+        n += entry[i].type == type;
+    return n;
+}
+
+START_TEST(extends_the_guests_memory_map)
+{
+    struct ram_map_entry more[] = {
+        { at(GIB4, 16 * MIB), RAM_MAP_RAM },
+        { at(0xfe000000, 0x1000), RAM_MAP_RESERVED },
+        { at(0x1000, 0x1000), RAM_MAP_RESERVED }, /* in the map already */
+    };
+    uint32_t n_ram, n_reserved;
+
+    open_hv((struct hv_sim_options){ 0 });
+    n_ram = entries_of_type(RAM_MAP_RAM);
+    n_reserved = entries_of_type(RAM_MAP_RESERVED);
+    ck_assert_int_eq(ram_extend_memory_map(&ram, more, 3), 0);
+    ck_assert_uint_eq(entries_of_type(RAM_MAP_RAM), n_ram + 1);
+    ck_assert_uint_eq(entries_of_type(RAM_MAP_RESERVED), n_reserved + 1);
+    /* Again: nothing more. */
+    ck_assert_int_eq(ram_extend_memory_map(&ram, more, 3), 0);
+    ck_assert_uint_eq(entries_of_type(RAM_MAP_RAM), n_ram + 1);
+}
+END_TEST
+
+START_TEST(a_memory_map_that_gets_too_long_is_left_alone)
+{
+    struct ram_map_entry more[START_INFO_MAX_ENTRIES + 1];
+    uint32_t n_ram;
+
+    for (size_t i = 0; i < START_INFO_MAX_ENTRIES + 1; i++)
+        more[i] = (struct ram_map_entry){ at(GIB4 + i * MIB, 0x1000), RAM_MAP_RAM };
+    open_hv((struct hv_sim_options){ 0 });
+    n_ram = entries_of_type(RAM_MAP_RAM);
+    errno = 0;
+    ck_assert_int_eq(ram_extend_memory_map(&ram, more, START_INFO_MAX_ENTRIES + 1), -1);
+    ck_assert_int_eq(errno, ENOSPC);
+    ck_assert_uint_eq(entries_of_type(RAM_MAP_RAM), n_ram);
+}
+END_TEST
+
+enum { COPIES = 3000 };
+
+static void *copy_thread(void *arg)
+{
+    uint64_t base = (uintptr_t)arg * 0x10000, word;
+
+    for (uint64_t i = 0; i < COPIES; i++) {
+        uint64_t gpa = base + i % 512 * 8 + (i & 1) * 2 * MIB;
+
+        ck_assert_int_eq(ram_write(&ram, gpa, &i, 8), 0);
+        ck_assert_int_eq(ram_read(&ram, gpa, &word, 8), 0);
+        ck_assert_uint_eq(word, i);
+    }
+    return NULL;
+}
+
+/* Threads read and write while chunks are dropped under them, again and again. */
+START_TEST(copies_while_chunks_are_dropped)
+{
+    pthread_t thread[3];
+
+    open_hv((struct hv_sim_options){ 0 });
+    for (uintptr_t i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, copy_thread, (void *)(i + 1)), 0);
+    for (int i = 0; i < 300; i++) {
+        ram_invalidate(&ram);
+        ram_drop_stale(&ram);
+    }
+    for (int i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+    ram_invalidate(&ram);
+    ram_drop_stale(&ram);
+    ck_assert_uint_eq(usage().mapped_pages, 0);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("ram");
+    TCase *tc = tcase_create("ram");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_checked_fixture(tc, NULL, tear_down);
+    tcase_add_test(tc, populated_ram_is_zeroed_and_counted);
+    tcase_add_test(tc, populating_over_the_guests_pages_is_refused);
+    tcase_add_loop_test(tc, running_out_changes_nothing, 0, 4);
+    tcase_add_test(tc, every_call_of_populate_may_fail);
+    tcase_add_test(tc, depopulate_gives_everything_back);
+    tcase_add_test(tc, read_and_write_across_chunks);
+    tcase_add_test(tc, reads_outside_ram);
+    tcase_add_test(tc, touch_calls_once_for_each_page);
+    tcase_add_test(tc, touch_over_a_hole_calls_nobody);
+    tcase_add_test(tc, pinned_chunks_outlive_an_invalidation);
+    tcase_add_test(tc, a_hole_that_was_filled_again_is_found);
+    tcase_add_test(tc, discovers_a_guest_that_never_ran);
+    tcase_add_test(tc, discovers_a_running_guest_with_holes_and_ram_of_ours);
+    tcase_add_test(tc, discovers_ram_far_away);
+    tcase_add_test(tc, extends_the_guests_memory_map);
+    tcase_add_test(tc, a_memory_map_that_gets_too_long_is_left_alone);
+    tcase_add_test(tc, copies_while_chunks_are_dropped);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+CHECK_MAIN(suite)
