@@ -205,7 +205,7 @@ static int vdev_error(struct guest_system *gsp, const struct config *config, siz
     if ((err == EEXIST || err == EBUSY) && vdev_range(spec, &type, &range) &&
         overlaps(gsp, type, range, &overlap)) {
         for (i = 0; type == QST_MEMORY && i < config->n_ram; i++)
-            if (range_overlap(config->ram[i].range, range))
+            if (config->ram[i].range.last && range_overlap(config->ram[i].range, range))
                 return config_item_error(error_r, config, "gasp_vdev", item + 1, spec,
                                          "overlaps gasp_ram item %zu \"%s\"", i + 1,
                                          config->ram[i].text);

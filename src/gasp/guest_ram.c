@@ -51,10 +51,24 @@ static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
     return 0;
 }
 
+static int check_free(struct gasp *gasp, struct range range)
+{
+    const struct space_region wanted = {.range = range, .flags = GRF_MEMORY};
+    const struct space_map *map = gasp->space[GASP_MEMORY].map;
+    int rc = 0;
+
+    if (space_map_meets(map, range, GRF_PRECIOUS))
+        rc = EBUSY;
+    else if (space_map_meets(map, range, 0))
+        rc = EEXIST;
+    if (rc)
+        gasp_log_taken(gasp, GASP_MEMORY, &wanted, rc);
+    return rc;
+}
+
 int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped)
 {
     struct gasp *gasp = gasp_of(vm);
-    const struct space_map *map = gasp->space[GASP_MEMORY].map;
     uint64_t unit = untyped ? RAM_CHUNK_SIZE : HV_PAGE_SIZE;
     struct range range;
     int rc;
@@ -69,13 +83,8 @@ int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped)
     rc = range_make(&range, start, bytes, gasp->space[GASP_MEMORY].limit);
     if (!rc)
         rc = check_time(gasp);
-    if (!rc && space_map_meets(map, range, GRF_PRECIOUS))
-        rc = EBUSY;
-    if (!rc && space_map_meets(map, range, 0))
-        rc = EEXIST;
-    if (rc == EBUSY || rc == EEXIST)
-        gasp_log_taken(gasp, GASP_MEMORY,
-                       &(struct space_region){.range = range, .flags = GRF_MEMORY}, rc);
+    if (!rc)
+        rc = check_free(gasp, range);
     if (!rc)
         rc = add_ram(gasp, range, untyped);
     return rc ? fail(rc) : 0;

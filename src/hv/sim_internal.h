@@ -3,8 +3,8 @@
  * Inside the simulator: one guest of a host that exists only in this process.
  *
  * Locks, in the order in which they are taken: sim->lock (the guest: memory, servers, ports), an
- * event handle's lock (its queue), a vCPU's lock (its sleep). The answer to a request takes none of
- * them.
+ * event handle's lock (its queue), a vCPU's lock (its sleep). Slots are touched as Xen and a server
+ * do it: Xen's side under sim->lock, the server's under none.
  */
 #ifndef XENGASP_HV_SIM_INTERNAL_H
 #define XENGASP_HV_SIM_INTERNAL_H
@@ -16,8 +16,8 @@
 #include "hv/sim.h"
 
 #define SIM_NO_FRAME UINT64_MAX
-#define SIM_FRAME_OWNED                                                                            \
-    0x80000000u /* in sim.frame[]: it is the guest's; the other bits count mappings */
+/* In sim.frame[]: it is the guest's. The other bits count mappings. */
+#define SIM_FRAME_OWNED 0x80000000u
 
 enum {
     SIM_RANGE_TYPES = HV_RANGE_PCI + 1,

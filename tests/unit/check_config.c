@@ -100,6 +100,9 @@ START_TEST(needs_no_gasp_keys)
     ck_assert_uint_eq(config.n_vdev, 2);
     ck_assert_uint_eq(config.n_ram, 0);
     config_dispose(&config);
+    parse_ok(&config, PVH "gasp_ram = [ \"size=1M\", \"start=0,size=4K\" ]");
+    ck_assert_uint_eq(config.n_ram, 2);
+    config_dispose(&config);
 }
 END_TEST
 
@@ -236,8 +239,8 @@ static const struct {
     {PVH "gasp_ram = [ \"start=4G,size=1M\" ]\ngasp_vdev = [ \"trace,loc=mem:0x1000ffffc\" ]",
      "g.cfg: gasp_vdev item 1 \"trace,loc=mem:0x1000ffffc\": overlaps gasp_ram item 1 "
      "\"start=4G,size=1M\""},
-    {PVH "gasp_vdev = [ \"trace,loc=mem:0x2000\" ]",
-     "g.cfg: gasp_vdev item 1 \"trace,loc=mem:0x2000\": overlaps "
+    {PVH "gasp_ram = [ \"size=2M\" ]\ngasp_vdev = [ \"trace,loc=mem:0\" ]",
+     "g.cfg: gasp_vdev item 1 \"trace,loc=mem:0\": overlaps "
      "[0x0000000000000000-0x0000000007ffffff] (RAM)"},
 };
 
@@ -359,6 +362,9 @@ static const struct {
     {"size=2M", "the guest has run already: RAM must be registered before its first start", true,
      0},
     {"start=32M,size=64M", "overlaps [0x0000000000000000-0x0000000003ffffff] (RAM)", false, 0},
+    {"start=0xfee00000,size=4K",
+     "overlaps [0x00000000fee00000-0x00000000feefffff] (the local APIC and message window)", false,
+     0},
     {"start=4G,size=64M", "the host has not enough free memory", false, 16 << 20},
     {"start=4G,size=64M,untyped=1", "the host has not enough free memory in pieces of 2 MiB", false,
      16 << 20},

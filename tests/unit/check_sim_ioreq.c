@@ -188,10 +188,10 @@ START_TEST(bad_state_kills)
     claim(&d, HV_RANGE_PORT, 0x10, 0x13);
     call_start(&c, 0, read_of(IOREQ_PORT, 0x10, 4));
     await(&d, 0);
-    for (unsigned k = 0; k < 2 && !atomic_load(&c.done); k++) {
-        set_state(&d.page->slot[0], bad_ways[_i][k]);
+    for (unsigned k = 0; k < 100 && !atomic_load(&c.done); k++) { /* until the vCPU saw both */
+        set_state(&d.page->slot[0], bad_ways[_i][k % 2]);
         ck_assert_int_eq(ops->events_notify(d.ev, d.port[0]), 0);
-        nap(20);
+        nap(10);
     }
     call_join(&c);
     ck_assert_int_eq(c.rc, -1);

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where RAM and vdevs may come to lie: registering RAM, find_free, reserves, and what the guest is
+ * told of it. */
+#include <string.h>
+
+#include "ram/ram_internal.h"
+#include "tests/unit/gasp_fixture.h"
+
+#define MEM UINT64_C(0xe0000000)
+enum { MIB2 = 2 * MIB };
+
+static int register_at(uint64_t start, uint64_t bytes, bool untyped)
+{
+    errno = 0;
+    return vm_ram_register_at(gsp(), start, bytes, untyped) == 0 ? 0 : errno;
+}
+
+static bool all_zero(uint64_t gpa, size_t size)
+{
+    char page[PAGE];
+
+    for (size_t done = 0; done < size; done += PAGE) {
+        memset(page, 1, sizeof(page));
+        if (vm_ram_read(gsp(), gpa + done, page, sizeof(page)) < 0)
+            return false;
+        for (size_t i = 0; i < sizeof(page); i++)
+            if (page[i])
+                return false;
+    }
+    return true;
+}
+
+/* ---- vm_ram_register_at ---- */
+
+static const struct at_row {
+    uint64_t start, bytes;
+    bool untyped;
+    int rc;
+} at_rows[] = {
+    {MEM, PAGE, false, 0},
+    {MEM, 1, false, 0}, /* rounded up to a page */
+    {MEM, 3 * PAGE - 1, false, 0},
+    {MEM, MIB2, true, 0},
+    {RAM_BYTES, PAGE, false, 0}, /* beside what there is */
+    {MEM, 0, false, EINVAL},
+    {MEM + 1, PAGE, false, EINVAL},
+    {MEM + PAGE, MIB2, true, EINVAL},
+    {MEM, MIB2 + PAGE, true, EINVAL},
+    {MEM, PAGE, true, EINVAL},
+    {SPACE_LIMIT - PAGE, PAGE + 1, false, EOVERFLOW},
+    {SPACE_LIMIT, PAGE, false, EOVERFLOW},
+    {UINT64_MAX - PAGE + 1, PAGE, false, EOVERFLOW},
+    {PAGE, UINT64_MAX, false, EOVERFLOW},
+    {PAGE, UINT64_MAX - PAGE, false, EOVERFLOW},
+    {0, PAGE, false, EEXIST}, /* RAM that is there */
+    {RAM_BYTES - PAGE, 2 * PAGE, false, EEXIST},
+    {MEM + MIB2, MIB2, false, EEXIST}, /* a vdev, see below */
+    {0xfee00000, PAGE, false, EBUSY},
+    {0xfeefe000, MIB2, false, EBUSY},
+    {0xfee00001, PAGE, false, EINVAL}, /* before EBUSY */
+};
+
+START_TEST(test_register_at)
+{
+    const struct at_row *row = &at_rows[_i];
+    uint64_t bytes = (row->bytes + PAGE - 1) / PAGE * PAGE;
+    struct hv_sim_usage before;
+
+    ck_assert_int_eq(set(QST_MEMORY, MEM + MIB2 + 8, 1, VIRT, &vdev_a, 0), 0);
+    before = usage();
+    ck_assert_int_eq(register_at(row->start, row->bytes, row->untyped), row->rc);
+    if (row->rc) {
+        ck_assert(same_usage(before, usage()));
+        ck_assert_uint_eq(gasp.n_own_ram, 0);
+        return;
+    }
+    ck_assert_uint_eq(usage().nr_pages, before.nr_pages + bytes / PAGE);
+    ck_assert(all_zero(row->start, bytes));
+    ck_assert_uint_eq(gasp.n_own_ram, 1);
+    ck_assert_int_eq(register_at(row->start, row->bytes, row->untyped), EEXIST);
+    ck_assert_int_eq(register_at(row->start + bytes - PAGE, PAGE, false), EEXIST);
+}
+END_TEST
+
+/* Neighbours become one region, the guest's own RAM too. */
+START_TEST(test_neighbours)
+{
+    struct gasp_region rgn;
+    char text[] = "across the border";
+
+    ck_assert_int_eq(register_at(RAM_BYTES, PAGE, false), 0);
+    ck_assert_int_eq(register_at(RAM_BYTES + PAGE, PAGE, false), 0);
+    ck_assert_int_eq(info(QST_MEMORY, 0, &rgn), 0);
+    ck_assert_uint_eq(rgn.guest.length, RAM_BYTES + 2 * PAGE);
+    ck_assert_int_eq(vm_ram_write(gsp(), RAM_BYTES - 5, text, sizeof(text)), 0);
+    memset(text, 0, sizeof(text));
+    ck_assert_int_eq(vm_ram_read(gsp(), RAM_BYTES - 5, text, sizeof(text)), 0);
+    ck_assert_str_eq(text, "across the border");
+}
+END_TEST
+
+/* Pages that the map doesn't know of, and no more memory. */
+START_TEST(test_register_at_refused)
+{
+    const uint64_t gfn = (MEM + 3 * PAGE) >> HV_PAGE_SHIFT;
+    struct hv_sim_usage before;
+
+    ck_assert_uint_eq(hv->ops->populate(hv, HV_ORDER_4K, 1, &gfn), 1);
+    before = usage();
+    ck_assert_int_eq(register_at(MEM, 8 * PAGE, false), EEXIST);
+    ck_assert(same_usage(before, usage()));
+    /* Xen keeps the p2m tables that it made meanwhile, so the host isn't as it was; the guest is.
+     */
+    ck_assert_int_eq(register_at(2 * MEM, (before.host_pages + 1) * PAGE, false), ENOMEM);
+    ck_assert_uint_eq(usage().nr_pages, before.nr_pages);
+    ck_assert_int_eq(register_at(MEM, 3 * PAGE, false), 0);
+}
+END_TEST
+
+START_TEST(test_each_call_fails)
+{
+    struct hv_sim_usage before = usage();
+    struct gasp_region rgn;
+    unsigned n;
+
+    for (n = 1;; n++) {
+        int rc;
+
+        hv_sim_fail_call(hv, n, ENOMEM);
+        rc = register_at(MEM, MIB2 + PAGE, false);
+        hv_sim_fail_call(hv, 0, 0);
+        if (rc == 0)
+            break;
+        ck_assert(same_usage(before, usage()));
+        ck_assert_int_eq(info(QST_MEMORY, MEM, &rgn), ENOENT);
+        ck_assert_uint_eq(gasp.n_own_ram, 0);
+    }
+    ck_assert_uint_gt(n, 5);
+    ck_assert_uint_eq(usage().nr_pages, before.nr_pages + MIB2 / PAGE + 1);
+}
+END_TEST
+
+/* A guest that has run may use any hole of its own accord. */
+START_TEST(test_too_late)
+{
+    gasp.running = true;
+    ck_assert_int_eq(register_at(MEM, PAGE, false), EBUSY);
+    ck_assert_int_eq(register_at(MEM, 0, false), EINVAL);
+    ck_assert_uint_eq(vm_ram_register(gsp(), PAGE), 0);
+    ck_assert_int_eq(errno, EBUSY);
+    gasp.running = false;
+    close_guest();
+    open_guest((struct hv_sim_options){.type = HV_PVH, .running = true}, false);
+    ck_assert_int_eq(register_at(MEM, PAGE, false), EBUSY);
+    ck_assert_int_eq(register_at(0, PAGE, false), EBUSY);
+    ck_assert_uint_eq(vm_ram_register(gsp(), PAGE), 0);
+    ck_assert_int_eq(errno, EBUSY);
+    close_guest();
+    open_guest((struct hv_sim_options){.type = HV_PVH}, true);
+    ck_assert_int_eq(register_at(MEM, PAGE, false), ENOTSUP);
+    ck_assert_int_eq(register_at(MEM, 0, false), ENOTSUP);
+    ck_assert_uint_eq(vm_ram_register(gsp(), 0), 0);
+    ck_assert_int_eq(errno, ENOTSUP);
+}
+END_TEST
+
+/* ---- vm_ram_register ---- */
+
+START_TEST(test_register)
+{
+    const uint64_t gfn = 2 * RAM_BYTES >> HV_PAGE_SHIFT;
+    uint64_t found;
+
+    ck_assert_uint_eq(vm_ram_register(gsp(), 0), 0);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_uint_eq(vm_ram_register(gsp(), SIZE_MAX), 0);
+    ck_assert_int_eq(errno, ENOSPC);
+    ck_assert_uint_eq(vm_ram_register(gsp(), SPACE_LIMIT), 0);
+    ck_assert_int_eq(errno, ENOSPC);
+    ck_assert_uint_eq(vm_ram_register(gsp(), 1), RAM_BYTES); /* a page, just above */
+    ck_assert_uint_eq(vm_ram_register(gsp(), 3 * PAGE), RAM_BYTES + PAGE);
+    found = vm_ram_register(gsp(), MIB2); /* aligned from 2 MiB up */
+    ck_assert_uint_eq(found, RAM_BYTES + MIB2);
+    ck_assert(all_zero(found, MIB2));
+    /* Pages that the map doesn't know of are passed over. */
+    ck_assert_uint_eq(hv->ops->populate(hv, HV_ORDER_4K, 1, &gfn), 1);
+    found = vm_ram_register(gsp(), 14 * MIB);
+    ck_assert_uint_eq(found, 2 * RAM_BYTES + MIB2);
+    ck_assert_uint_eq(gasp.n_own_ram, 4);
+}
+END_TEST
+
+/* RAM up to just below the vdevs' window: the next goes above it and above the platform, not into
+ * either. */
+START_TEST(test_register_keeps_out)
+{
+    ck_assert_int_eq(register_at(0xfdfff000, PAGE, false), 0);
+    ck_assert_uint_eq(vm_ram_register(gsp(), PAGE), 0xfec00000);
+    ck_assert_uint_eq(vm_ram_register(gsp(), MIB2), 0xff000000);
+    ck_assert_uint_eq(vm_ram_register(gsp(), RAM_BYTES), UINT64_C(0xff200000));
+}
+END_TEST
+
+/* Nothing above but the topmost page, which is kept: then below. And never page 0. */
+START_TEST(test_register_below)
+{
+    const struct qvm_state_block all = {MIB, SPACE_LIMIT - MIB, QST_MEMORY, 0};
+
+    ck_assert_int_eq(register_at(SPACE_LIMIT - 2 * PAGE, PAGE, false), 0);
+    ck_assert_uint_eq(vm_ram_register(gsp(), PAGE), RAM_BYTES);
+    ck_assert_int_eq(gasp_reserve(gsp(), &all), 0);
+    ck_assert_uint_eq(vm_ram_register(gsp(), PAGE), 0);
+    ck_assert_int_eq(errno, ENOSPC);
+}
+END_TEST
+
+/* ---- find_free, reserve ---- */
+
+static const struct find_row {
+    unsigned type;
+    uint64_t size, align;
+    uint64_t found; /* or QSL_NO_LOCATION and the error */
+    int error;
+} find_rows[] = {
+    {QST_MEMORY, PAGE, PAGE, 0xfe000000, 0},
+    {QST_MEMORY, 1, 0, 0xfe000000, 0},
+    {QST_MEMORY, 0xc00000, 1, 0xfe000000, 0}, /* the whole window */
+    {QST_MEMORY, 0xc00001, 1, RAM_BYTES, 0},  /* then above all RAM */
+    {QST_MEMORY, PAGE, UINT64_C(1) << 32, UINT64_C(1) << 32, 0},
+    {QST_MEMORY, SPACE_LIMIT, 1, QSL_NO_LOCATION, ENOSPC},
+    {QST_MEMORY, UINT64_MAX, 1, QSL_NO_LOCATION, ENOSPC},
+    {QST_X86_IO, 8, 8, 0x2000, 0},
+    {QST_X86_IO, 0x8000, 1, 0x2000, 0},
+    {QST_X86_IO, 0x8001, 1, QSL_NO_LOCATION, ENOSPC},
+    {QST_X86_IO, 1, 0x8000, 0x8000, 0},
+    {QST_MEMORY, 0, 1, QSL_NO_LOCATION, EINVAL},
+    {QST_MEMORY, 1, 3, QSL_NO_LOCATION, EINVAL},
+    {QST_PCI, 1, 1, QSL_NO_LOCATION, ENOTSUP},
+    {QST_PCI, 0, 3, QSL_NO_LOCATION, ENOTSUP}, /* before EINVAL */
+};
+
+START_TEST(test_find_free)
+{
+    const struct find_row *row = &find_rows[_i];
+
+    errno = 0;
+    ck_assert_uint_eq(gasp_find_free(gsp(), row->type, row->size, row->align), row->found);
+    ck_assert_int_eq(errno, row->error);
+}
+END_TEST
+
+START_TEST(test_find_free_range)
+{
+    const struct qvm_state_block reserve = {MEM + PAGE, PAGE, QST_MEMORY, 0};
+
+    ck_assert_int_eq(set(QST_MEMORY, MEM, 1, GRF_VIRT_RD, &vdev_a, 0), 0); /* inactive */
+    ck_assert_int_eq(gasp_reserve(gsp(), &reserve), 0);
+    ck_assert_uint_eq(gasp_find_free_range(gsp(), QST_MEMORY, 1, 1, MEM, UINT64_MAX), MEM + 1);
+    ck_assert_uint_eq(gasp_find_free_range(gsp(), QST_MEMORY, PAGE, 1, MEM, UINT64_MAX),
+                      MEM + 2 * PAGE);
+    ck_assert_uint_eq(gasp_find_free_range(gsp(), QST_MEMORY, 1, 1, MEM, MEM), QSL_NO_LOCATION);
+    ck_assert_int_eq(errno, ENOSPC);
+    ck_assert_uint_eq(gasp_find_free_range(gsp(), QST_MEMORY, 1, 1, MEM, MEM - 1), QSL_NO_LOCATION);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_uint_eq(
+        gasp_find_free_range(gsp(), QST_MEMORY, 1, 1, SPACE_LIMIT - 1, SPACE_LIMIT + 5),
+        SPACE_LIMIT - 1);
+    ck_assert_uint_eq(gasp_find_free_range(gsp(), QST_MEMORY, 1, 1, SPACE_LIMIT, UINT64_MAX),
+                      QSL_NO_LOCATION);
+    ck_assert_int_eq(errno, ENOSPC);
+    ck_assert_uint_eq(gasp_find_free_range(gsp(), QST_X86_IO, 1, 1, 0xffff, 0xffff), 0xffff);
+    ck_assert_uint_eq(gasp_find_free_range(gsp(), QST_X86_IO, 4, 4, 0xcf8, 0xcff), QSL_NO_LOCATION);
+    /* Explicit use of a reserve is allowed. */
+    ck_assert_int_eq(set(QST_MEMORY, MEM + PAGE, PAGE, VIRT, &vdev_a, 0), 0);
+}
+END_TEST
+
+START_TEST(test_find_free_running)
+{
+    gasp.running = true;
+    ck_assert_uint_eq(gasp_find_free(gsp(), QST_MEMORY, 1, 1), QSL_NO_LOCATION);
+    ck_assert_int_eq(errno, EPERM);
+    ck_assert_uint_eq(gasp_find_free(gsp(), QST_MEMORY, 0, 1), QSL_NO_LOCATION);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_uint_eq(gasp_find_free_range(gsp(), QST_MEMORY, 1, 1, 1, 0), QSL_NO_LOCATION);
+    ck_assert_int_eq(errno, EINVAL);
+    gasp_lock(gsp(), QST_MEMORY);
+    ck_assert_uint_eq(gasp_find_free(gsp(), QST_MEMORY, 1, 1), 0xfe000000);
+    /* Above RAM lie the guest's own mappings by now. */
+    ck_assert_uint_eq(gasp_find_free(gsp(), QST_MEMORY, 0xc00001, 1), QSL_NO_LOCATION);
+    ck_assert_int_eq(errno, ENOSPC);
+    gasp_unlock(gsp(), QST_MEMORY);
+    gasp.running = false;
+}
+END_TEST
+
+/* hvmloader's BARs: nothing chooses to lie there. */
+START_TEST(test_hvm_bars)
+{
+    close_guest();
+    open_guest((struct hv_sim_options){.type = HV_HVM}, false);
+    ck_assert_uint_eq(gasp_find_free_range(gsp(), QST_MEMORY, 1, 1, 0xf0000000, 0xffffffff),
+                      0xfe000000);
+    ck_assert_int_eq(set(QST_MEMORY, 0xf0000000, 1, VIRT, &vdev_a, 0), 0);
+}
+END_TEST
+
+START_TEST(test_reserve)
+{
+    static const struct {
+        struct qvm_state_block block;
+        int error;
+    } rows[] = {
+        {{0xfe000000, 0x10, QST_MEMORY, 0}, 0},
+        {{0x2000, 0x10, QST_X86_IO, 0}, 0},
+        {{0, 1, QST_PCI, 0}, ENOTSUP},
+        {{0, 0, QST_MEMORY, 0}, EINVAL},
+        {{SPACE_LIMIT, 1, QST_MEMORY, 0}, EOVERFLOW},
+        {{0xffff, 2, QST_X86_IO, 0}, EOVERFLOW},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        errno = 0;
+        ck_assert_int_eq(gasp_reserve(gsp(), &rows[i].block), rows[i].error ? -1 : 0);
+        ck_assert_int_eq(errno, rows[i].error);
+    }
+    ck_assert_uint_eq(gasp_find_free(gsp(), QST_MEMORY, 1, 1), 0xfe000010);
+    ck_assert_uint_eq(gasp_find_free(gsp(), QST_X86_IO, 1, 1), 0x2010);
+    gasp.running = true;
+    ck_assert_int_eq(gasp_reserve(gsp(), &rows[0].block), -1);
+    ck_assert_int_eq(errno, EPERM);
+    gasp.running = false;
+}
+END_TEST
+
+/* ---- what the guest is told ---- */
+
+static uint32_t told(uint64_t addr)
+{
+    struct start_info_memmap_entry entry[START_INFO_MAX_ENTRIES];
+    struct start_info si;
+    uint64_t gpa;
+
+    ck_assert_int_eq(ram_read_start_info(&gasp.ram, &gpa, &si, entry), 1);
+    for (uint32_t i = 0; i < si.memmap_entries; i++)
+        if (addr >= entry[i].addr && addr - entry[i].addr < entry[i].size)
+            return entry[i].type;
+    return 0; /* a hole: Linux may put mappings of its own there */
+}
+
+START_TEST(test_memory_map)
+{
+    ck_assert_int_eq(register_at(MEM, 2 * PAGE, false), 0);
+    ck_assert_int_eq(register_at(MEM + 2 * PAGE, PAGE, false), 0);
+    ck_assert_int_eq(set(QST_MEMORY, MEM + MIB + 0x10, 4, VIRT, &vdev_a, 0), 0);
+    ck_assert_int_eq(set(QST_MEMORY, MEM + MIB + 0x20, PAGE, VIRT, &vdev_b, 0), 0);
+    ck_assert_int_eq(set(QST_MEMORY, MEM + MIB2, PAGE, GRF_VIRT_RD, &vdev_b, 0), 0); /* inactive */
+    ck_assert_int_eq(gasp_extend_memory_map(&gasp), 0);
+    ck_assert_uint_eq(told(0), RAM_MAP_RAM);
+    ck_assert_uint_eq(told(MEM), RAM_MAP_RAM);
+    ck_assert_uint_eq(told(MEM + 3 * PAGE - 1), RAM_MAP_RAM);
+    ck_assert_uint_eq(told(MEM + 3 * PAGE), 0);
+    ck_assert_uint_eq(told(MEM + MIB - 1), 0);
+    ck_assert_uint_eq(told(MEM + MIB), RAM_MAP_RESERVED); /* whole pages */
+    ck_assert_uint_eq(told(MEM + MIB + 2 * PAGE - 1), RAM_MAP_RESERVED);
+    ck_assert_uint_eq(told(MEM + MIB + 2 * PAGE), 0);
+    ck_assert_uint_eq(told(MEM + MIB2), RAM_MAP_RESERVED);
+    ck_assert_uint_eq(told(0xfdffffff), 0);
+    ck_assert_uint_eq(told(0xfe000000), RAM_MAP_RESERVED);
+    ck_assert_uint_eq(told(0xfebfffff), RAM_MAP_RESERVED);
+}
+END_TEST
+
+/* RAM where vdevs would look for a place: it is RAM for the guest, not reserved. */
+START_TEST(test_memory_map_ram_in_window)
+{
+    ck_assert_int_eq(register_at(0xfe000000, PAGE, false), 0);
+    ck_assert_int_eq(gasp_extend_memory_map(&gasp), 0);
+    ck_assert_uint_eq(told(0xfe000000), RAM_MAP_RAM);
+}
+END_TEST
+
+/* A guest that has run has its map already. */
+START_TEST(test_memory_map_too_late)
+{
+    unsigned long calls;
+
+    close_guest();
+    open_guest((struct hv_sim_options){.type = HV_PVH, .running = true}, false);
+    calls = hv_sim_calls(hv);
+    ck_assert_int_eq(gasp_extend_memory_map(&gasp), 0);
+    ck_assert_uint_eq(hv_sim_calls(hv), calls);
+}
+END_TEST
+
+/* What an earlier service registered and recorded is still ours, as far as it is still there. */
+START_TEST(test_hints)
+{
+    const struct range hint[] = {{MEM, MEM + PAGE - 1}, {2 * MEM, 2 * MEM + PAGE - 1}};
+    const struct guest_options options = {.log = gasp.log, .memory_limit = SPACE_LIMIT};
+    const uint64_t gfn = MEM >> HV_PAGE_SHIFT;
+    struct gasp_region rgn;
+    struct hv_info i;
+
+    close_guest();
+    ck_assert_int_eq(
+        hv_sim_open(&hv,
+                    &(struct hv_sim_options){.vcpus = 1, .ram_bytes = RAM_BYTES, .running = true}),
+        0);
+    ck_assert_uint_eq(hv->ops->populate(hv, HV_ORDER_4K, 1, &gfn), 1);
+    ck_assert_int_eq(hv->ops->info(hv, &i), 0);
+    ck_assert_int_eq(gasp_init(&gasp, hv, &i, &options), 0);
+    ck_assert_int_eq(gasp_seed(&gasp, &i, hint, 2), 0);
+    ck_assert_uint_eq(gasp.n_own_ram, 1);
+    ck_assert_uint_eq(gasp.own_ram[0].first, MEM);
+    ck_assert_int_eq(info(QST_MEMORY, MEM, &rgn), 0);
+    ck_assert(rgn.flags & GRF_MEMORY);
+    ck_assert_int_eq(info(QST_MEMORY, 2 * MEM, &rgn), ENOENT);
+}
+END_TEST
+
+/* ---- touch and its callbacks ---- */
+
+START_TEST(test_callbacks)
+{
+    char out[3 * PAGE], in[3 * PAGE];
+    const uint64_t at = MEM + 100; /* four pages, the first and the last in part */
+
+    ck_assert_int_eq(register_at(MEM, 8 * PAGE, false), 0);
+    for (size_t i = 0; i < sizeof(out); i++)
+        out[i] = (char)(i * 7);
+    ck_assert_int_eq(vm_ram_touch(gsp(), at, sizeof(out), vm_guest_ram_write_callback, out), 0);
+    ck_assert_int_eq(hv_sim_ram(hv, false, at, in, sizeof(in)), 0); /* as the guest sees it */
+    ck_assert_mem_eq(in, out, sizeof(in));
+    memset(in, 0, sizeof(in));
+    ck_assert_int_eq(vm_ram_touch(gsp(), at, sizeof(in), vm_guest_ram_read_callback, in), 0);
+    ck_assert_mem_eq(in, out, sizeof(in));
+    ck_assert_int_eq(vm_ram_touch(gsp(), MEM + 8 * PAGE - 1, 2, vm_guest_ram_read_callback, in),
+                     -1);
+    ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
+#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+
+static Suite *make_suite(void)
+{
+    Suite *suite = suite_create("guest_ram");
+    TCase *t = tcase_create("guest_ram");
+
+    tcase_add_checked_fixture(t, open_pvh, close_guest);
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, test_register_at, 0, ROWS(at_rows));
+    tcase_add_test(t, test_neighbours);
+    tcase_add_test(t, test_register_at_refused);
+    tcase_add_test(t, test_each_call_fails);
+    tcase_add_test(t, test_too_late);
+    tcase_add_test(t, test_register);
+    tcase_add_test(t, test_register_keeps_out);
+    tcase_add_test(t, test_register_below);
+    tcase_add_loop_test(t, test_find_free, 0, ROWS(find_rows));
+    tcase_add_test(t, test_find_free_range);
+    tcase_add_test(t, test_find_free_running);
+    tcase_add_test(t, test_hvm_bars);
+    tcase_add_test(t, test_reserve);
+    tcase_add_test(t, test_memory_map);
+    tcase_add_test(t, test_memory_map_ram_in_window);
+    tcase_add_test(t, test_memory_map_too_late);
+    tcase_add_test(t, test_hints);
+    tcase_add_test(t, test_callbacks);
+    suite_add_tcase(suite, t);
+    return suite;
+}
+
+CHECK_MAIN(make_suite)
