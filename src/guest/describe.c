@@ -5,15 +5,6 @@
 
 #include "guest/guest_internal.h"
 
-static const char *region_name(const struct gasp_region *rgn)
-{
-    if (rgn->vdev)
-        return vdev_core(rgn->vdev)->name;
-    if (rgn->flags & GRF_MEMORY)
-        return "RAM";
-    return platform_name(rgn->cookie);
-}
-
 int guest_each_region(struct guest_system *gsp, uint16_t type, guest_region_fn fn, void *arg)
 {
     struct space *space;
@@ -33,11 +24,11 @@ int guest_each_region(struct guest_system *gsp, uint16_t type, guest_region_fn f
         struct gasp_region rgn = {
             .flags = region->flags,
             .cookie = region->cookie,
-            .vdev = region->owner,
+            .vdev = gasp_region_vdev(&gsp->gasp, region),
             .guest = { .location = region->range.first, .length = range_length(region->range), .type = type },
         };
 
-        rc = fn(arg, &rgn, region_name(&rgn));
+        rc = fn(arg, &rgn, gasp_owner_name(&gsp->gasp, region));
     }
     rcu_leave(space);
     return rc;

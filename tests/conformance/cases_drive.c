@@ -431,6 +431,25 @@ static bool range_goes_meanwhile(struct guest *g, const struct fixture *f)
     return device_close(&d);
 }
 
+/* Nobody is left to answer: all ones. */
+static bool server_goes_meanwhile(struct guest *g, const struct fixture *f)
+{
+    struct access a = get(HV_RANGE_PORT, PORT, 4);
+    struct device d;
+    uint32_t value;
+
+    CHECK(device_open(&d, g));
+    CHECK(claim(&d, a.type, PORT, PORT + 3));
+    CHECK_OK(f->start(g, 0, &a));
+    CHECK(asked(&d, 0));
+    CHECK_OK(ops(&d)->server_destroy(g->hv, d.server));
+    CHECK_OK(f->wait(g, 0, SOON, &value));
+    CHECK_EQUAL(value, UINT32_MAX);
+    ops(&d)->events_close(d.ev);
+    CHECK_OK(ops(&d)->ioreq_page_unmap(g->hv, d.page));
+    return true;
+}
+
 /* A successor maps the page, binds the ports again and finds what was left. */
 static bool successor_answers(struct guest *g, const struct fixture *f)
 {
@@ -569,6 +588,7 @@ const struct conformance_case drive_cases[] = {
     {"vCPUs ask independently", vcpus_are_apart, RUNNING},
     {"a paused guest asks nothing", paused_guest_asks_nothing, RUNNING},
     {"a range may go while it is asked", range_goes_meanwhile, RUNNING},
+    {"a server may go while it is asked", server_goes_meanwhile, RUNNING},
     {"a successor finds and answers an open request", successor_answers, RUNNING},
     {"INVALIDATE goes to every enabled server", invalidate_to_all, RUNNING},
     {"an unknown state crashes the guest", unknown_state, RUNNING},
