@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The regions of a guest's address spaces. Names, values and signatures are QNX's 7.x; what its published manuals leave
- * open is decided here and marked (ours).
+ * The regions of a guest's address spaces. Names, values and signatures are QNX's 7.x; what its
+ * published manuals leave open is decided here and marked (ours).
  *
- * Spaces: QST_MEMORY (from 0 to the guest's limit) and QST_X86_IO (ports 0 to 0xffff). Any other type: ENOTSUP.
- * QNX's own functions return 0 or an errno value; gasp_region_set_soft and gasp_find_free also set errno.
- * An owner is (vdev, cookie); vdev NULL is the VM itself.
+ * Spaces: QST_MEMORY (from 0 to the guest's limit) and QST_X86_IO (ports 0 to 0xffff). Any other
+ * type: ENOTSUP. QNX's own functions return 0 or an errno value; gasp_region_set_soft and
+ * gasp_find_free also set errno. An owner is (vdev, cookie); vdev NULL is the VM itself.
  */
 #ifndef XENGASP_GASP_H
 #define XENGASP_GASP_H
@@ -50,42 +50,47 @@ struct gasp_region {
 };
 
 /*
- * One lock a space: recursive, owned by a thread. Order: memory, then ports; against it EDEADLK. Any stage.
- * EINVAL a type without a map; EPERM unlock by another thread than the owner.
+ * One lock a space: recursive, owned by a thread. Order: memory, then ports; against it EDEADLK.
+ * Any stage. EINVAL a type without a map; EPERM unlock by another thread than the owner.
  */
 XENGASP_API int gasp_lock(struct guest_system *gsp, uint16_t type);
 XENGASP_API int gasp_unlock(struct guest_system *gsp, uint16_t type);
 
 /*
- * The lowest free location of `size` bytes, a multiple of align (a power of two; 0 is 1), or QSL_NO_LOCATION with
- * ENOSPC, EINVAL (size 0, align), ENOTSUP (type), EPERM (running, and the lock not held). It only finds: hold the lock
- * until it is set. Windows: memory [0xfe000000-0xfebfffff], then, before the guest's first unpause, above all
- * RAM; ports [0x2000-0x9fff]. Of _range: [min_addr, max_addr], both may be used.
+ * The lowest free location of `size` bytes, a multiple of align (a power of two; 0 is 1), or
+ * QSL_NO_LOCATION with ENOSPC, EINVAL (size 0, align), ENOTSUP (type), EPERM (running, and the lock
+ * not held). It only finds: hold the lock until it is set. Windows: memory [0xfe000000-0xfebfffff],
+ * then, before the guest's first unpause, above all RAM; ports [0x2000-0x9fff]. Of _range:
+ * [min_addr, max_addr], both may be used.
  */
-XENGASP_API uint64_t gasp_find_free(struct guest_system *gsp, unsigned qst, uint64_t size, uint64_t align);
-XENGASP_API uint64_t gasp_find_free_range(struct guest_system *gsp, unsigned qst, uint64_t size, uint64_t align,
-                                          uint64_t min_addr, uint64_t max_addr);
+XENGASP_API uint64_t gasp_find_free(struct guest_system *gsp, unsigned qst, uint64_t size,
+                                    uint64_t align);
+XENGASP_API uint64_t gasp_find_free_range(struct guest_system *gsp, unsigned qst, uint64_t size,
+                                          uint64_t align, uint64_t min_addr, uint64_t max_addr);
 
 /*
- * Sets n regions in order; start-up, or running with the space's lock held. Returns n, or the index of the first that
- * failed with errno set, those before it applied. For each entry:
- *   length 0: ignored. flags GRF_NONE: deletes the named part of the owner's region. Inside a visible region of the same
- *   owner: modifies that part's flags. Else: adds.
- * For now a new region must lie in free space (overlays come later): EEXIST, or EBUSY when either is PRECIOUS.
- * EOVERFLOW wraps or leaves the space; EINVAL unknown flags, VIRT and PASS of one access, VIRT without a vdev; ENOTSUP
- * type, PASSTHRU, host_location not 0, pass-through memory that isn't vm_ram_register's; EPERM running without the
- * lock, or deleting what only others own; ENOENT deleting where nothing is; ENOSPC no range left in Xen.
+ * Sets n regions in order; start-up, or running with the space's lock held. Returns n, or the index
+ * of the first that failed with errno set, those before it applied. For each entry: length 0:
+ * ignored. flags GRF_NONE: deletes the named part of the owner's region. Inside a visible region of
+ * the same owner: modifies that part's flags. Else: adds. For now a new region must lie in free
+ * space (overlays come later): EEXIST, or EBUSY when either is PRECIOUS. EOVERFLOW wraps or leaves
+ * the space; EINVAL unknown flags, VIRT and PASS of one access, VIRT without a vdev; ENOTSUP type,
+ * PASSTHRU, host_location not 0, pass-through memory that isn't vm_ram_register's; EPERM running
+ * without the lock, or deleting what only others own; ENOENT deleting where nothing is; ENOSPC no
+ * range left in Xen.
  */
-XENGASP_API unsigned gasp_region_set_soft(struct guest_system *gsp, unsigned n, const struct gasp_region *rgn);
+XENGASP_API unsigned gasp_region_set_soft(struct guest_system *gsp, unsigned n,
+                                          const struct gasp_region *rgn);
 
 /*
- * What answers at blk->location: its extent, owner, flags, host address. Any thread, any stage, no lock needed.
- * 0; ENOENT a hole; ENOTSUP type; EOVERFLOW outside the space.
+ * What answers at blk->location: its extent, owner, flags, host address. Any thread, any stage, no
+ * lock needed. 0; ENOENT a hole; ENOTSUP type; EOVERFLOW outside the space.
  */
 XENGASP_API int gasp_region_info(struct guest_system *gsp, const struct qvm_state_block *blk,
                                  struct gasp_region *rgn);
 
-/* (ours) Start-up: a range that no find_free hands out; using it explicitly is allowed. 0 or -1 with errno. */
+/* (ours) Start-up: a range that no find_free hands out; using it explicitly is allowed. 0 or -1
+ * with errno. */
 XENGASP_API int gasp_reserve(struct guest_system *gsp, const struct qvm_state_block *blk);
 
 #ifdef __cplusplus

@@ -2,12 +2,11 @@
 /*
  * A guest's life as this library sees it (ours):
  *
- *     guest_open_xen / guest_open_sim      start-up: one thread, no locks needed. Register RAM, add vdevs,
- *       guest_add_vdev ...                 set regions. Nothing traps yet.
- *     guest_configured                     the border: ranges are claimed, dispatch threads run
- *       guest_run                          running: any thread may call what its header allows
- *     guest_stop
- *     guest_close                          everything is given back but registered RAM
+ *     guest_open_xen / guest_open_sim      start-up: one thread, no locks needed. Register RAM, add
+ * vdevs, guest_add_vdev ...                 set regions. Nothing traps yet. guest_configured the
+ * border: ranges are claimed, dispatch threads run guest_run                          running: any
+ * thread may call what its header allows guest_stop guest_close                          everything
+ * is given back but registered RAM
  *
  * Functions return 0, or -1 with errno, unless said otherwise.
  */
@@ -27,7 +26,8 @@ enum guest_log_level { GUEST_LOG_ERROR, GUEST_LOG_WARN, GUEST_LOG_INFO, GUEST_LO
 /* Takes one line of the log, without its end. Called from any thread. */
 typedef void (*guest_log_fn)(void *arg, enum guest_log_level level, const char *format, va_list ap);
 
-/* What the core does with an access that no vdev answers, or that its vdev refuses. Xen can't fault the guest. */
+/* What the core does with an access that no vdev answers, or that its vdev refuses. Xen can't fault
+ * the guest. */
 enum guest_unsupported {
     GUEST_UNSUPPORTED_IGNORE, /* reads give all ones, writes vanish */
     GUEST_UNSUPPORTED_LOG,    /* the same, and a log line at a bounded rate */
@@ -36,16 +36,18 @@ enum guest_unsupported {
 
 #define GUEST_POLL_DEFAULT (~0u)
 
-/* Set `size` to sizeof(struct guest_options); new fields come at the end. Zero is each field's default. */
+/* Set `size` to sizeof(struct guest_options); new fields come at the end. Zero is each field's
+ * default. */
 struct guest_options {
     size_t size;
     guest_log_fn log; /* NULL: warnings and errors to stderr */
     void *log_arg;
-    unsigned poll_us;      /* longest time a dispatch thread polls before it sleeps; 0 never polls;
-                              GUEST_POLL_DEFAULT (also with options NULL): 300 */
-    bool ram_only;         /* RAM access alone: no vdevs, no regions; any number beside the owner of the map */
-    uint64_t memory_limit; /* bytes of guest-physical space, a power of two; 0: 2^40. That much host address
-                              space is reserved */
+    unsigned poll_us; /* longest time a dispatch thread polls before it sleeps; 0 never polls;
+                         GUEST_POLL_DEFAULT (also with options NULL): 300 */
+    bool ram_only; /* RAM access alone: no vdevs, no regions; any number beside the owner of the map
+                    */
+    uint64_t memory_limit; /* bytes of guest-physical space, a power of two; 0: 2^40. That much host
+                              address space is reserved */
     enum guest_unsupported unsupported;
     const char *state_dir; /* where a guest's lock and the record of its registered RAM lie; NULL:
                               /run/xengasp. A simulated guest has none */
@@ -62,38 +64,43 @@ struct sim_options {
 };
 
 /*
- * Attaches to a running or paused guest. The memory map is seeded with the guest's RAM and with what Xen and the
- * toolstack keep there.
- * ESRCH no such domain; ENOTSUP a PV guest, a populate-on-demand guest, over 128 vCPUs; EACCES no privilege;
- * ENXIO no Xen on this machine; EBUSY another process owns this guest's map; EINVAL options.
+ * Attaches to a running or paused guest. The memory map is seeded with the guest's RAM and with
+ * what Xen and the toolstack keep there. ESRCH no such domain; ENOTSUP a PV guest, a
+ * populate-on-demand guest, over 128 vCPUs; EACCES no privilege; ENXIO no Xen on this machine;
+ * EBUSY another process owns this guest's map; EINVAL options.
  */
-XENGASP_API int guest_open_xen(struct guest_system **gsp_r, uint32_t domid, const struct guest_options *options);
+XENGASP_API int guest_open_xen(struct guest_system **gsp_r, uint32_t domid,
+                               const struct guest_options *options);
 
-/* The same for a guest that exists in this process alone; see sim.h for what can be done with it. */
+/* The same for a guest that exists in this process alone; see sim.h for what can be done with it.
+ */
 XENGASP_API int guest_open_sim(struct guest_system **gsp_r, const struct sim_options *sim,
                                const struct guest_options *options);
 
 /*
- * Start-up: adds a vdev, "NAME,key=value,...", e.g. "trace,loc=mem:0xfe000000". EINVAL with a log line that names the
- * key and what was expected; ENOENT no vdev of this name; EEXIST and EBUSY as gasp_region_set_soft.
+ * Start-up: adds a vdev, "NAME,key=value,...", e.g. "trace,loc=mem:0xfe000000". EINVAL with a log
+ * line that names the key and what was expected; ENOENT no vdev of this name; EEXIST and EBUSY as
+ * gasp_region_set_soft.
  */
 XENGASP_API int guest_add_vdev(struct guest_system *gsp, const char *spec);
 
 /*
- * Ends start-up: vdevs without a location choose one, ranges reach Xen, servers are enabled, dispatch threads start.
- * ENOSPC: Xen has no server or range left. On failure the guest can only be closed.
+ * Ends start-up: vdevs without a location choose one, ranges reach Xen, servers are enabled,
+ * dispatch threads start. ENOSPC: Xen has no server or range left. On failure the guest can only be
+ * closed.
  */
 XENGASP_API int guest_configured(struct guest_system *gsp);
 
 /*
- * Serves until guest_stop (0) or until the guest is gone (0, guest_gone says how). A reboot is a new domain. Dispatch
- * threads are at work before and after it; this call looks after what isn't urgent. One thread.
+ * Serves until guest_stop (0) or until the guest is gone (0, guest_gone says how). A reboot is a
+ * new domain. Dispatch threads are at work before and after it; this call looks after what isn't
+ * urgent. One thread.
  */
 XENGASP_API int guest_run(struct guest_system *gsp);
 
 enum guest_end {
     GUEST_ALIVE = 0,
-    GUEST_POWEROFF,  /* it shut itself down; the domain still stands until somebody destroys it */
+    GUEST_POWEROFF, /* it shut itself down; the domain still stands until somebody destroys it */
     GUEST_REBOOT,
     GUEST_SUSPEND,
     GUEST_CRASHED,
@@ -105,22 +112,23 @@ XENGASP_API enum guest_end guest_gone(struct guest_system *gsp);
 XENGASP_API void guest_stop(struct guest_system *gsp);
 
 /*
- * TERMINATE to the vdevs; servers disabled, pending requests answered, unbound, unmapped, destroyed; mappings gone.
- * Registered RAM stays the guest's. NULL is fine. No other thread may use the guest any more.
+ * TERMINATE to the vdevs; servers disabled, pending requests answered, unbound, unmapped,
+ * destroyed; mappings gone. Registered RAM stays the guest's. NULL is fine. No other thread may use
+ * the guest any more.
  */
 XENGASP_API void guest_close(struct guest_system *gsp);
 
 /* Counters since guest_configured, summed over vCPUs. Any thread. */
 struct guest_stats {
-    uint64_t requests;       /* that Xen sent */
-    uint64_t accesses;       /* after unrolling and splitting */
-    uint64_t unclaimed;      /* of these, answered with all ones or dropped */
-    uint64_t wakeups;        /* of dispatch threads by an event */
-    uint64_t polled;         /* requests found by polling */
+    uint64_t requests;  /* that Xen sent */
+    uint64_t accesses;  /* after unrolling and splitting */
+    uint64_t unclaimed; /* of these, answered with all ones or dropped */
+    uint64_t wakeups;   /* of dispatch threads by an event */
+    uint64_t polled;    /* requests found by polling */
     uint64_t invalidations;
-    uint64_t malformed;      /* requests that made no sense; answered all the same */
-    uint64_t timed;          /* requests whose time was taken: one of sixteen */
-    uint64_t busy_ns;        /* our own time over these, from seeing one to having notified */
+    uint64_t malformed; /* requests that made no sense; answered all the same */
+    uint64_t timed;     /* requests whose time was taken: one of sixteen */
+    uint64_t busy_ns;   /* our own time over these, from seeing one to having notified */
 };
 XENGASP_API void guest_get_stats(struct guest_system *gsp, struct guest_stats *stats_r);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest RAM. Names and signatures are seL4's (libsel4vm guest_ram.h), so that code written for it compiles; where
- * upstream is broken or silent the comment says what holds here.
+ * Guest RAM. Names and signatures are seL4's (libsel4vm guest_ram.h), so that code written for it
+ * compiles; where upstream is broken or silent the comment says what holds here.
  *
- * Functions with an int return 0, or -1 with errno. Addresses are guest-physical, sizes are in bytes.
+ * Functions with an int return 0, or -1 with errno. Addresses are guest-physical, sizes are in
+ * bytes.
  */
 #ifndef XENGASP_GUEST_RAM_H
 #define XENGASP_GUEST_RAM_H
@@ -16,49 +17,53 @@ extern "C" {
 #endif
 
 /*
- * Called once for each page that a touch covers, in ascending order. guest_addr and vmm_vaddr are the same byte (seL4
- * gives the page's base as guest_addr of an unaligned first page), size never crosses a page, offset is the distance
- * from the touch's start. vmm_vaddr is valid during the call. Non-zero ends the touch and is its result.
+ * Called once for each page that a touch covers, in ascending order. guest_addr and vmm_vaddr are
+ * the same byte (seL4 gives the page's base as guest_addr of an unaligned first page), size never
+ * crosses a page, offset is the distance from the touch's start. vmm_vaddr is valid during the
+ * call. Non-zero ends the touch and is its result.
  */
 typedef int (*ram_touch_callback_fn)(vm_t *vm, uintptr_t guest_addr, void *vmm_vaddr, size_t size,
                                      size_t offset, void *cookie);
 
 /*
- * Ready-made callbacks: copy between guest RAM and buf + offset (seL4 forgets the offset). Return 0. The cookie of
- * the touch is buf.
+ * Ready-made callbacks: copy between guest RAM and buf + offset (seL4 forgets the offset). Return
+ * 0. The cookie of the touch is buf.
  */
 XENGASP_API int vm_guest_ram_read_callback(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size,
                                            size_t offset, void *buf);
-XENGASP_API int vm_guest_ram_write_callback(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size,
-                                            size_t offset, void *buf);
+XENGASP_API int vm_guest_ram_write_callback(vm_t *vm, uintptr_t guest_addr, void *vaddr,
+                                            size_t size, size_t offset, void *buf);
 
 /*
- * Calls back for each page of [addr, addr + size). Any thread, any stage; may be nested. size 0: 0, no call.
- * -1 without any call: ENOENT (a byte that is not RAM, or a page that the guest gave up), EOVERFLOW (wraps), EINVAL (no
- * callback), ENOMEM (could not be mapped). Across regions that touch each other it goes on (seL4 refuses).
+ * Calls back for each page of [addr, addr + size). Any thread, any stage; may be nested. size 0: 0,
+ * no call. -1 without any call: ENOENT (a byte that is not RAM, or a page that the guest gave up),
+ * EOVERFLOW (wraps), EINVAL (no callback), ENOMEM (could not be mapped). Across regions that touch
+ * each other it goes on (seL4 refuses).
  */
-XENGASP_API int vm_ram_touch(vm_t *vm, uintptr_t addr, size_t size, ram_touch_callback_fn touch_callback,
-                             void *cookie);
+XENGASP_API int vm_ram_touch(vm_t *vm, uintptr_t addr, size_t size,
+                             ram_touch_callback_fn touch_callback, void *cookie);
 
 /*
- * Gives the guest `bytes` (rounded up to pages) of zeroed RAM in a gap above its highest RAM, 2 MiB-aligned from
- * 2 MiB up, below when none is above; returns its start. For now: start-up, and before the guest's first unpause.
- * 0: EINVAL (0 bytes), ENOMEM (host memory), EDQUOT (the guest's limit could not be raised), ENOSPC (no gap), EBUSY (the
- * guest has run).
+ * Gives the guest `bytes` (rounded up to pages) of zeroed RAM in a gap above its highest RAM, 2
+ * MiB-aligned from 2 MiB up, below when none is above; returns its start. For now: start-up, and
+ * before the guest's first unpause. 0: EINVAL (0 bytes), ENOMEM (host memory), EDQUOT (the guest's
+ * limit could not be raised), ENOSPC (no gap), EBUSY (the guest has run).
  */
 XENGASP_API uintptr_t vm_ram_register(vm_t *vm, size_t bytes);
 
 /*
- * The same at `start`. untyped: backed by 2 MiB extents and by nothing smaller (seL4: straight from untyped memory);
- * then start and size must be multiples of 2 MiB. A failed call changes nothing.
- * EINVAL (0 bytes, alignment), EOVERFLOW (wraps, or past the limit of the space), EBUSY (overlaps a PRECIOUS region, or
- * the guest has run), EEXIST (overlaps another region, or pages that the guest has), ENOMEM, EDQUOT.
+ * The same at `start`. untyped: backed by 2 MiB extents and by nothing smaller (seL4: straight from
+ * untyped memory); then start and size must be multiples of 2 MiB. A failed call changes nothing.
+ * EINVAL (0 bytes, alignment), EOVERFLOW (wraps, or past the limit of the space), EBUSY (overlaps a
+ * PRECIOUS region, or the guest has run), EEXIST (overlaps another region, or pages that the guest
+ * has), ENOMEM, EDQUOT.
  */
 XENGASP_API int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped);
 
 /*
- * Ours. Copy without a callback; all or nothing. Aligned 1, 2, 4 and 8 bytes are copied in one piece (no other thread
- * or vCPU sees half of them), longer ones in any order. Any thread, any stage. Errors as vm_ram_touch.
+ * Ours. Copy without a callback; all or nothing. Aligned 1, 2, 4 and 8 bytes are copied in one
+ * piece (no other thread or vCPU sees half of them), longer ones in any order. Any thread, any
+ * stage. Errors as vm_ram_touch.
  */
 XENGASP_API int vm_ram_read(vm_t *vm, uint64_t gpa, void *buf, size_t size);
 XENGASP_API int vm_ram_write(vm_t *vm, uint64_t gpa, const void *buf, size_t size);

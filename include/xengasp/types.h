@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Types that the guest RAM, address space and vdev interfaces share. Names and values are QNX's (7.x), lengths are
- * 64 bits wide as in QNX 8.0.
+ * Types that the guest RAM, address space and vdev interfaces share. Names and values are QNX's
+ * (7.x), lengths are 64 bits wide as in QNX 8.0.
  */
 #ifndef XENGASP_TYPES_H
 #define XENGASP_TYPES_H
@@ -25,12 +25,12 @@ typedef struct vdev_s vdev_t;
 
 /* What a location of a state block means. */
 enum qvm_state_types {
-    QST_MEMORY = 0,    /* a guest-physical address */
-    QST_VIRTUAL = 1,   /* a guest-virtual address */
-    QST_CPUREGS = 2,   /* an offset into a vCPU's registers */
+    QST_MEMORY = 0,  /* a guest-physical address */
+    QST_VIRTUAL = 1, /* a guest-virtual address */
+    QST_CPUREGS = 2, /* an offset into a vCPU's registers */
     QST_FPUREGS = 3,
-    QST_HOST = 4,      /* a host-virtual address */
-    QST_PCI = 5,       /* PCI configuration space, QSL_PCI_MAKE_LOC */
+    QST_HOST = 4, /* a host-virtual address */
+    QST_PCI = 5,  /* PCI configuration space, QSL_PCI_MAKE_LOC */
     QST_PCI_IO = 6,
     QST_IMMEDIATE = 7, /* the location is the value itself */
     QST_ARCH_SPECIFIC = 0x8000,
@@ -63,8 +63,9 @@ struct qvm_state_block {
 /* "No location": what gasp_find_free returns when there is none. */
 #define QSL_NO_LOCATION (~UINT64_C(0))
 
-/* A function's place in PCI configuration space; as Xen has it (the published QNX manuals don't give the value). */
-#define QSL_PCI_MAKE_LOC(bus, dev, func) \
+/* A function's place in PCI configuration space; as Xen has it (the published QNX manuals don't
+ * give the value). */
+#define QSL_PCI_MAKE_LOC(bus, dev, func)                                                           \
     (((uint64_t)(bus) << 8 | (uint64_t)(dev) << 3 | (uint64_t)(func)) << 32)
 
 #ifdef __cplusplus

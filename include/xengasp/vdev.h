@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How to write a virtual device. The model and its names are QNX's (vdev_factory, vread, vwrite, ...); what its
- * published manuals leave open is marked (ours).
+ * How to write a virtual device. The model and its names are QNX's (vdev_factory, vread, vwrite,
+ * ...); what its published manuals leave open is marked (ours).
  *
- * A vdev is a factory, registered from a constructor, and an instance (vdev_t) for each time it is configured. Its whole
- * source can be one short file: src/vdevs/null/null.c is the template.
+ * A vdev is a factory, registered from a constructor, and an instance (vdev_t) for each time it is
+ * configured. Its whole source can be one short file: src/vdevs/null/null.c is the template.
  *
- *   OPTIONS_START -> FIRST_OPTIDX+n for each option -> OPTIONS_END -> ASSIGN -> GUEST_CONFIGURED -> GUEST_STARTING
+ *   OPTIONS_START -> FIRST_OPTIDX+n for each option -> OPTIONS_END -> ASSIGN -> GUEST_CONFIGURED ->
+ * GUEST_STARTING
  *       -> vread, vwrite while the guest runs -> TERMINATE
  *
- * The core calls an instance's control and handlers one at a time, unless its factory sets VFF_THREADSAFE. It
- * checks an access once, so that vread and vwrite never do: it lies inside the region, its size is one of acc_sizes.
+ * The core calls an instance's control and handlers one at a time, unless its factory sets
+ * VFF_THREADSAFE. It checks an access once, so that vread and vwrite never do: it lies inside the
+ * region, its size is one of acc_sizes.
  */
 #ifndef XENGASP_VDEV_H
 #define XENGASP_VDEV_H
@@ -27,22 +29,25 @@ extern "C" {
 struct guest_cpu; /* the vCPU whose access is being served */
 
 enum vdev_ctrl {
-    VDEV_CTRL_OPTIONS_START = 0, /* v_device is zeroed; set defaults */
-    VDEV_CTRL_OPTIONS_END = 1,   /* this vdev's options are known */
+    VDEV_CTRL_OPTIONS_START = 0,    /* v_device is zeroed; set defaults */
+    VDEV_CTRL_OPTIONS_END = 1,      /* this vdev's options are known */
     VDEV_CTRL_GUEST_CONFIGURED = 2, /* the guest is complete; the regions are set */
-    VDEV_CTRL_TERMINATE = 3,     /* the end: no handler runs any more; free what you hold */
-    VDEV_CTRL_STATUS = 4,        /* log a line about your state */
-    VDEV_CTRL_GEN_ACPI = 5,      /* not sent */
-    VDEV_CTRL_GEN_FDT = 6,       /* not sent */
-    VDEV_CTRL_BUTTON = 7,        /* not sent yet: the power button */
-    VDEV_CTRL_ASSIGN = 8,        /* (value ours) all options of all vdevs are known: choose a location now */
+    VDEV_CTRL_TERMINATE = 3,        /* the end: no handler runs any more; free what you hold */
+    VDEV_CTRL_STATUS = 4,           /* log a line about your state */
+    VDEV_CTRL_GEN_ACPI = 5,         /* not sent */
+    VDEV_CTRL_GEN_FDT = 6,          /* not sent */
+    VDEV_CTRL_BUTTON = 7,           /* not sent yet: the power button */
+    VDEV_CTRL_ASSIGN =
+        8, /* (value ours) all options of all vdevs are known: choose a location now */
     VDEV_CTRL_GUEST_STARTING = 9, /* (value ours) last call before accesses arrive */
-    VDEV_CTRL_FIRST_OPTIDX = 0x100, /* (value ours) + n: option_list[n] was given, arg is its value */
+    VDEV_CTRL_FIRST_OPTIDX =
+        0x100, /* (value ours) + n: option_list[n] was given, arg is its value */
 };
 
 enum vdev_ref_status {
     VRS_NORMAL = 0,    /* (values ours) */
-    VRS_BUS_ERROR = 1, /* as an access that nobody answers: all ones, dropped; counted, logged if so configured */
+    VRS_BUS_ERROR = 1, /* as an access that nobody answers: all ones, dropped; counted, logged if so
+                          configured */
     VRS_ERRNO = 2,     /* + errno: the same */
 };
 
@@ -67,23 +72,25 @@ enum vdev_factory_flags {
 #define VDEV_SIZES_ALL (VDEV_SIZE(1) | VDEV_SIZE(2) | VDEV_SIZE(4) | VDEV_SIZE(8))
 
 struct vdev_factory {
-    size_t size;                /* set by vdev_register_factory */
-    struct vdev_factory *next;  /* the list's */
+    size_t size;                                                 /* set by vdev_register_factory */
+    struct vdev_factory *next;                                   /* the list's */
     int (*control)(vdev_t *vdp, unsigned ctrl, const char *arg); /* required; 0 or an errno value */
-    /* vopnd: where the guest accessed and how many bytes; oopnd: the other operand, for guest_cpu_write (vread) or
-     * guest_cpu_read (vwrite). NULL: as VRS_BUS_ERROR. */
+    /* vopnd: where the guest accessed and how many bytes; oopnd: the other operand, for
+     * guest_cpu_write (vread) or guest_cpu_read (vwrite). NULL: as VRS_BUS_ERROR. */
     enum vdev_ref_status (*vread)(vdev_t *vdp, unsigned cookie, const struct qvm_state_block *vopnd,
                                   const struct qvm_state_block *oopnd, struct guest_cpu *gcp);
-    enum vdev_ref_status (*vwrite)(vdev_t *vdp, unsigned cookie, const struct qvm_state_block *vopnd,
+    enum vdev_ref_status (*vwrite)(vdev_t *vdp, unsigned cookie,
+                                   const struct qvm_state_block *vopnd,
                                    const struct qvm_state_block *oopnd, struct guest_cpu *gcp);
-    const char *const *option_list; /* names, NULL at the end; a name that begins with '0' takes no value */
+    /* Names, NULL at the end; one that begins with '0' takes no value. */
+    const char *const *option_list;
     const char *name;
     const char *summary;    /* (ours) one line for lists and help */
     unsigned factory_flags; /* enum vdev_factory_flags */
     unsigned acc_sizes;     /* VDEV_SIZE(...) of what it takes; another size reads all ones */
     unsigned extra_space;   /* bytes of v_device */
-    uint64_t length;        /* (ours) bytes of its region; 0 with VFF_MANUAL_REGION, or set v_block.length in
-                               OPTIONS_END */
+    uint64_t length; /* (ours) bytes of its region; 0 with VFF_MANUAL_REGION, or set v_block.length
+                        in OPTIONS_END */
 };
 
 struct vdev_s {
@@ -98,8 +105,9 @@ struct vdev_s {
 #define QVM_VDEV_ABI 1
 
 /* From a constructor. EINVAL: ABI or factory unusable; EEXIST: name taken. */
-XENGASP_API int vdev_register_factory_sized(struct vdev_factory *factory, unsigned abi, size_t size);
-#define vdev_register_factory(factory, abi) \
+XENGASP_API int vdev_register_factory_sized(struct vdev_factory *factory, unsigned abi,
+                                            size_t size);
+#define vdev_register_factory(factory, abi)                                                        \
     vdev_register_factory_sized((factory), (abi), sizeof(struct vdev_factory))
 
 /* (ours) The factories in order of registration: NULL gives the first, the last gives NULL. */
@@ -111,7 +119,8 @@ static inline uint64_t vdev_offset(const vdev_t *vdp, const struct qvm_state_blo
     return vopnd->location - vdp->v_block.location;
 }
 
-/* (ours) A line of the log that a guest can provoke: at most a few a second for each vdev, the rest is counted. */
+/* (ours) A line of the log that a guest can provoke: at most a few a second for each vdev, the rest
+ * is counted. */
 XENGASP_API void vdev_log(vdev_t *vdp, enum guest_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -121,15 +130,19 @@ XENGASP_API unsigned guest_cpu_index(const struct guest_cpu *gcp);
 enum guest_xfer_flags { GXF_NONE = 0 };
 
 /*
- * vwrite: fetches what the guest writes, as the low data_len bytes of oopnd (zero-extended). vread: answers. blk may also be
- * a QST_MEMORY block: the guest's RAM. nblks is 1. 0 (EOK) or an errno value: EINVAL lengths, ENOTSUP type, ENOENT no RAM.
+ * vwrite: fetches what the guest writes, as the low data_len bytes of oopnd (zero-extended). vread:
+ * answers. blk may also be a QST_MEMORY block: the guest's RAM. nblks is 1. 0 (EOK) or an errno
+ * value: EINVAL lengths, ENOTSUP type, ENOENT no RAM.
  */
-XENGASP_API int guest_cpu_read(struct guest_cpu *gcp, unsigned flags, const struct qvm_state_block *blk,
-                               unsigned nblks, void *data, unsigned data_len);
-XENGASP_API int guest_cpu_write(struct guest_cpu *gcp, unsigned flags, const struct qvm_state_block *blk,
-                                unsigned nblks, const void *data, unsigned data_len);
+XENGASP_API int guest_cpu_read(struct guest_cpu *gcp, unsigned flags,
+                               const struct qvm_state_block *blk, unsigned nblks, void *data,
+                               unsigned data_len);
+XENGASP_API int guest_cpu_write(struct guest_cpu *gcp, unsigned flags,
+                                const struct qvm_state_block *blk, unsigned nblks, const void *data,
+                                unsigned data_len);
 /* The answer to a read that makes no sense. */
-XENGASP_API int guest_write_all_ones(struct guest_cpu *gcp, unsigned flags, const struct qvm_state_block *blk);
+XENGASP_API int guest_write_all_ones(struct guest_cpu *gcp, unsigned flags,
+                                     const struct qvm_state_block *blk);
 
 #ifdef __cplusplus
 }

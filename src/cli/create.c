@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* xengasp create: the guest paused, its service ready, then the guest set off; undone in reverse on
- * failure. */
+/* xengasp create: the guest paused, its service ready, the guest set off; or all of it undone. */
 #include <config.h>
 #include <errno.h>
 #include <getopt.h>
@@ -189,17 +188,16 @@ static int set_off(struct creation *creation)
 
 static void undo(struct creation *creation)
 {
-    char log[PATH_MAX];
+    char path[PATH_MAX];
 
-    if (creation->has_domain) {
-        log_path(log, creation->domid, creation->config.name);
-        if (access(log, F_OK) == 0)
-            fail("the service's log is %s", log);
-    }
-    if (creation->has_service && service_stop(creation->domid) == 0)
-        say(creation, "service stopped");
     if (!creation->has_domain)
         return;
+    log_path(path, creation->domid, creation->config.name);
+    if (access(path, F_OK) == 0)
+        fail("the service's log is %s", path);
+    run_path(path, creation->domid, "control"); /* an interrupted service may have ended already */
+    if (creation->has_service && access(path, F_OK) == 0 && service_stop(creation->domid) == 0)
+        say(creation, "service stopped");
     if (run_xl("destroy", creation->domid)) {
         fail("domain %u could not be destroyed", creation->domid);
         return;

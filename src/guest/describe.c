@@ -16,7 +16,8 @@ int guest_each_region(struct guest_system *gsp, uint16_t type, guest_region_fn f
         return -1;
     }
     space = &gsp->gasp.space[type == QST_MEMORY ? GASP_MEMORY : GASP_PORTS];
-    /* The whole walk is one read section, so it shows one moment; fn must not wait for changes of the map. */
+    /* The whole walk is one read section, so it shows one moment; fn must not wait for changes of
+     * the map. */
     rcu_enter();
     map = space_read(space);
     for (size_t i = 0; i < map->n && rc == 0; i++) {
@@ -25,7 +26,9 @@ int guest_each_region(struct guest_system *gsp, uint16_t type, guest_region_fn f
             .flags = region->flags,
             .cookie = region->cookie,
             .vdev = gasp_region_vdev(&gsp->gasp, region),
-            .guest = { .location = region->range.first, .length = range_length(region->range), .type = type },
+            .guest = {.location = region->range.first,
+                      .length = range_length(region->range),
+                      .type = type},
         };
 
         rc = fn(arg, &rgn, gasp_owner_name(&gsp->gasp, region));
@@ -39,7 +42,7 @@ int guest_each_vdev(struct guest_system *gsp, guest_vdev_fn fn, void *arg)
     struct vdev *vdev;
     int rc = 0;
 
-    TAILQ_FOREACH(vdev, &gsp->vdevs, link) {
+    TAILQ_FOREACH (vdev, &gsp->vdevs, link) {
         struct guest_vdev_info info = {
             .name = vdev->name,
             .factory = vdev->public.v_factory->name,

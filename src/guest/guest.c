@@ -25,11 +25,12 @@ static int tell_vdevs(struct guest_system *gsp, unsigned ctrl)
 {
     struct vdev *vdev;
 
-    TAILQ_FOREACH(vdev, &gsp->vdevs, link) {
+    TAILQ_FOREACH (vdev, &gsp->vdevs, link) {
         int rc = vdev_control(vdev, ctrl, NULL);
 
         if (rc) {
-            gasp_log(&gsp->gasp, GUEST_LOG_ERROR, "vdev %s: can't start: %s", vdev->name, strerror(rc));
+            gasp_log(&gsp->gasp, GUEST_LOG_ERROR, "vdev %s: can't start: %s", vdev->name,
+                     strerror(rc));
             errno = rc;
             return -1;
         }
@@ -45,7 +46,7 @@ int guest_configured(struct guest_system *gsp)
         errno = EPERM;
         return -1;
     }
-    TAILQ_FOREACH(vdev, &gsp->vdevs, link) {
+    TAILQ_FOREACH (vdev, &gsp->vdevs, link) {
         if (vdev_assign(vdev) < 0)
             return -1;
     }
@@ -53,8 +54,10 @@ int guest_configured(struct guest_system *gsp)
         return -1;
     if (gasp_extend_memory_map(&gsp->gasp) < 0)
         gasp_log(&gsp->gasp, GUEST_LOG_WARN,
-                 "the guest's memory map could not be extended (%s): it won't know of RAM and vdevs of ours, "
-                 "and may put mappings of its own there", strerror(errno));
+                 "the guest's memory map could not be extended (%s): it won't know of RAM and "
+                 "vdevs of ours, "
+                 "and may put mappings of its own there",
+                 strerror(errno));
     if (record_save_ram(gsp) < 0 || tell_vdevs(gsp, VDEV_CTRL_GUEST_STARTING) < 0)
         return -1;
     gsp->dispatch = (struct ioreq_dispatch){
@@ -70,8 +73,9 @@ int guest_configured(struct guest_system *gsp)
 enum guest_end guest_look(struct guest_system *gsp)
 {
     static const enum guest_end end[] = {
-        [HV_POWEROFF] = GUEST_POWEROFF, [HV_REBOOT] = GUEST_REBOOT,     [HV_SUSPEND] = GUEST_SUSPEND,
-        [HV_CRASH] = GUEST_CRASHED,     [HV_WATCHDOG] = GUEST_CRASHED,  [HV_SOFT_RESET] = GUEST_REBOOT,
+        [HV_POWEROFF] = GUEST_POWEROFF, [HV_REBOOT] = GUEST_REBOOT,
+        [HV_SUSPEND] = GUEST_SUSPEND,   [HV_CRASH] = GUEST_CRASHED,
+        [HV_WATCHDOG] = GUEST_CRASHED,  [HV_SOFT_RESET] = GUEST_REBOOT,
     };
     struct hv_info info;
 
@@ -83,8 +87,9 @@ enum guest_end guest_look(struct guest_system *gsp)
     } else if (info.dying || memcmp(info.uuid, gsp->uuid, sizeof(gsp->uuid)) != 0) {
         gsp->end = GUEST_DESTROYED;
     } else if (info.shutdown) {
-        gsp->end = (unsigned)info.shutdown_reason < sizeof(end) / sizeof(end[0]) ? end[info.shutdown_reason]
-                                                                                  : GUEST_CRASHED;
+        gsp->end = (unsigned)info.shutdown_reason < sizeof(end) / sizeof(end[0])
+                       ? end[info.shutdown_reason]
+                       : GUEST_CRASHED;
     }
     return gsp->end;
 }
@@ -98,8 +103,8 @@ int guest_run(struct guest_system *gsp)
 {
     const struct hv_ops *ops = gsp->hv->ops;
     struct pollfd fd[2] = {
-        { .fd = gsp->work_fd, .events = POLLIN },
-        { .fd = ops->gone_fd(gsp->hv), .events = POLLIN }, /* -1: poll ignores it */
+        {.fd = gsp->work_fd, .events = POLLIN},
+        {.fd = ops->gone_fd(gsp->hv), .events = POLLIN}, /* -1: poll ignores it */
     };
     eventfd_t value;
 
@@ -144,8 +149,9 @@ void guest_close(struct guest_system *gsp)
         vdev_destroy(vdev, true);
     }
     if (gsp->lock_fd >= 0 && record_save_ram(gsp) < 0)
-        gasp_log(&gsp->gasp, GUEST_LOG_WARN, "%s: the record of registered RAM could not be written: %s",
-                 gsp->state_dir, strerror(errno));
+        gasp_log(&gsp->gasp, GUEST_LOG_WARN,
+                 "%s: the record of registered RAM could not be written: %s", gsp->state_dir,
+                 strerror(errno));
     gasp_dispose(&gsp->gasp);
     record_unlock(gsp);
     if (gsp->work_fd >= 0)
@@ -156,7 +162,7 @@ void guest_close(struct guest_system *gsp)
 
 void guest_get_stats(struct guest_system *gsp, struct guest_stats *stats_r)
 {
-    struct guest_stats sum = { 0 };
+    struct guest_stats sum = {0};
 
     for (unsigned i = 0; i < gsp->dispatch.n_cpus; i++) {
         const struct ioreq_counters *n = &gsp->dispatch.cpu[i].n;

@@ -22,23 +22,25 @@ struct guest_system {
     struct guest_options options;
     struct vdev_list vdevs;
     struct ioreq_dispatch dispatch;
-    int work_fd;                /* eventfd: guest_run has something to do */
+    int work_fd; /* eventfd: guest_run has something to do */
     _Atomic bool stop;
     _Atomic enum guest_end end;
-    char state_dir[PATH_MAX];   /* this guest's; "" without */
-    int lock_fd;                /* held while we own the guest's map */
+    char state_dir[PATH_MAX]; /* this guest's; "" without */
+    int lock_fd;              /* held while we own the guest's map */
     struct hv_logger hv_logger;
 };
 
 _Static_assert(offsetof(struct guest_system, gasp) == 0, "gasp_of relies on it");
 
 /*
- * record.c: what outlives the process, in the guest's state directory: the lock that tells who owns its map, and the
- * ranges of RAM that were registered. A record of an earlier domain with this id (another uuid) counts as none.
+ * record.c: what outlives the process, in the guest's state directory: the lock that tells who owns
+ * its map, and the ranges of RAM that were registered. A record of an earlier domain with this id
+ * (another uuid) counts as none.
  */
 int record_lock(struct guest_system *gsp);    /* EBUSY: another process has it */
 void record_unlock(struct guest_system *gsp); /* twice is fine */
-int record_load_ram(struct guest_system *gsp, struct range **range_r, size_t *n_r); /* malloc'd; 0 also for none */
+int record_load_ram(struct guest_system *gsp, struct range **range_r,
+                    size_t *n_r); /* malloc'd; 0 also for none */
 int record_save_ram(struct guest_system *gsp);
 
 /* guest.c: looks whether the guest still lives. */

@@ -16,7 +16,8 @@
 enum { DEFAULT_POLL_US = 300 };
 #define DEFAULT_MEMORY_LIMIT (UINT64_C(1) << 40)
 
-static void log_to_stderr(void *arg, enum guest_log_level level, const char *format, va_list ap)
+__attribute__((format(printf, 3, 0))) static void
+log_to_stderr(void *arg, enum guest_log_level level, const char *format, va_list ap)
 {
     (void)arg;
     if (level > GUEST_LOG_WARN)
@@ -26,19 +27,22 @@ static void log_to_stderr(void *arg, enum guest_log_level level, const char *for
     fputc('\n', stderr);
 }
 
-/* What Xen's libraries say. They repeat at length what their caller then reports, so their errors are for debugging. */
-static void log_from_hv(void *arg, int level, const char *format, va_list ap)
+/* What Xen's libraries say. They repeat at length what their caller then reports, so their errors
+ * are for debugging. */
+__attribute__((format(printf, 3, 0))) static void log_from_hv(void *arg, int level,
+                                                              const char *format, va_list ap)
 {
     struct guest_system *gsp = arg;
 
-    gsp->gasp.log(gsp->gasp.log_arg, level <= LOG_WARNING ? GUEST_LOG_INFO : GUEST_LOG_DEBUG, format, ap);
+    gsp->gasp.log(gsp->gasp.log_arg, level <= LOG_WARNING ? GUEST_LOG_INFO : GUEST_LOG_DEBUG,
+                  format, ap);
 }
 
 static int take_options(struct guest_system *gsp, const struct guest_options *options)
 {
     struct guest_options *mine = &gsp->options;
 
-    *mine = (struct guest_options){ .poll_us = GUEST_POLL_DEFAULT };
+    *mine = (struct guest_options){.poll_us = GUEST_POLL_DEFAULT};
     if (options) {
         if (options->size < sizeof(size_t) || options->size > sizeof(*mine)) {
             errno = EINVAL;
@@ -56,7 +60,8 @@ static int take_options(struct guest_system *gsp, const struct guest_options *op
         mine->state_dir = DEFAULT_STATE_DIR;
     /* A power of two from 4 GiB up to what a process can reserve. */
     if (mine->memory_limit < UINT64_C(1) << 32 || mine->memory_limit > UINT64_C(1) << 46 ||
-        (mine->memory_limit & (mine->memory_limit - 1)) || mine->unsupported > GUEST_UNSUPPORTED_ABORT) {
+        (mine->memory_limit & (mine->memory_limit - 1)) ||
+        mine->unsupported > GUEST_UNSUPPORTED_ABORT) {
         errno = EINVAL;
         return -1;
     }
@@ -78,11 +83,12 @@ static struct guest_system *new_guest(const struct guest_options *options)
     }
     gsp->gasp.log = gsp->options.log;
     gsp->gasp.log_arg = gsp->options.log_arg;
-    gsp->hv_logger = (struct hv_logger){ .log = log_from_hv, .arg = gsp };
+    gsp->hv_logger = (struct hv_logger){.log = log_from_hv, .arg = gsp};
     return gsp;
 }
 
-/* Somebody else's ioreq servers: an HVM guest has QEMU's, others none. Where two claim a range, the higher id wins. */
+/* Somebody else's ioreq servers: an HVM guest has QEMU's, others none. Where two claim a range, the
+ * higher id wins. */
 static void look_for_servers(struct guest_system *gsp)
 {
     unsigned n = 0, expected = gsp->type == HV_HVM;
@@ -91,8 +97,10 @@ static void look_for_servers(struct guest_system *gsp)
         n += gsp->hv->ops->server_exists(gsp->hv, id);
     if (n > expected)
         gasp_log(&gsp->gasp, GUEST_LOG_WARN,
-                 "the guest has %u ioreq server%s that we don't know: another emulator, or one that died; "
-                 "where ranges overlap, one of the two is never asked", n - expected, n - expected > 1 ? "s" : "");
+                 "the guest has %u ioreq server%s that we don't know: another emulator, or one "
+                 "that died; "
+                 "where ranges overlap, one of the two is never asked",
+                 n - expected, n - expected > 1 ? "s" : "");
 }
 
 static int set_up(struct guest_system *gsp)
@@ -106,7 +114,8 @@ static int set_up(struct guest_system *gsp)
         return -1;
     if (info.pod_pages > 0) {
         gasp_log(&gsp->gasp, GUEST_LOG_ERROR,
-                 "the guest is populated on demand (maxmem= above memory=): touching its RAM would populate it");
+                 "the guest is populated on demand (maxmem= above memory=): touching its RAM would "
+                 "populate it");
         errno = ENOTSUP;
         return -1;
     }
@@ -162,10 +171,11 @@ int guest_open_xen(struct guest_system **gsp_r, uint32_t domid, const struct gue
     return finish_open(gsp, gsp_r);
 }
 
-int guest_open_sim(struct guest_system **gsp_r, const struct sim_options *sim, const struct guest_options *options)
+int guest_open_sim(struct guest_system **gsp_r, const struct sim_options *sim,
+                   const struct guest_options *options)
 {
-    struct sim_options mine = { 0 };
-    struct hv_sim_options hv = { 0 };
+    struct sim_options mine = {0};
+    struct hv_sim_options hv = {0};
     struct guest_system *gsp;
 
     if (sim) {

@@ -88,7 +88,7 @@ int record_load_ram(struct guest_system *gsp, struct range **range_r, size_t *n_
             if (!more)
                 break;
             range = more;
-            range[n++] = (struct range){ first, last };
+            range[n++] = (struct range){first, last};
         }
     }
     fclose(file);

@@ -24,7 +24,8 @@ static int check(struct guest_system *gsp, unsigned vcpu, unsigned type, unsigne
     if (vcpu >= gsp->n_cpus || (size != 1 && size != 2 && size != 4 && size != 8) ||
         (type == QST_X86_IO && size == 8))
         return refuse(EINVAL);
-    if (!atomic_exchange(&gsp->sim_driven, true) && gsp->hv->ops->info(gsp->hv, &info) == 0 && info.paused)
+    if (!atomic_exchange(&gsp->sim_driven, true) && gsp->hv->ops->info(gsp->hv, &info) == 0 &&
+        info.paused)
         return gsp->hv->ops->unpause(gsp->hv);
     return 0;
 }
@@ -34,18 +35,22 @@ static enum hv_range_type range_type(unsigned type)
     return type == QST_MEMORY ? HV_RANGE_MEMORY : HV_RANGE_PORT;
 }
 
-int sim_read(struct guest_system *gsp, unsigned vcpu, unsigned type, uint64_t addr, unsigned size, uint64_t *value_r)
+int sim_read(struct guest_system *gsp, unsigned vcpu, unsigned type, uint64_t addr, unsigned size,
+             uint64_t *value_r)
 {
     if (check(gsp, vcpu, type, size) < 0)
         return -1;
-    return hv_sim_access(gsp->hv, vcpu, range_type(type), false, addr, size, value_r, ANSWER_WITHIN_MS);
+    return hv_sim_access(gsp->hv, vcpu, range_type(type), false, addr, size, value_r,
+                         ANSWER_WITHIN_MS);
 }
 
-int sim_write(struct guest_system *gsp, unsigned vcpu, unsigned type, uint64_t addr, unsigned size, uint64_t value)
+int sim_write(struct guest_system *gsp, unsigned vcpu, unsigned type, uint64_t addr, unsigned size,
+              uint64_t value)
 {
     if (check(gsp, vcpu, type, size) < 0)
         return -1;
-    return hv_sim_access(gsp->hv, vcpu, range_type(type), true, addr, size, &value, ANSWER_WITHIN_MS);
+    return hv_sim_access(gsp->hv, vcpu, range_type(type), true, addr, size, &value,
+                         ANSWER_WITHIN_MS);
 }
 
 int sim_rep(struct guest_system *gsp, unsigned vcpu, const struct sim_rep *rep)
@@ -59,7 +64,9 @@ int sim_rep(struct guest_system *gsp, unsigned vcpu, const struct sim_rep *rep)
     /* As Xen, in requests whose elements stay inside one page on both sides. */
     while (left > 0) {
         struct ioreq_slot req = {
-            .addr = addr, .data = gpa, .size = rep->size,
+            .addr = addr,
+            .data = gpa,
+            .size = rep->size,
             .type = rep->type == QST_MEMORY ? IOREQ_MEMORY : IOREQ_PORT,
             .control = IOREQ_CONTROL_DATA_IS_PTR | (rep->write ? 0 : IOREQ_CONTROL_READ) |
                        (rep->down ? IOREQ_CONTROL_DF : 0),
@@ -69,7 +76,8 @@ int sim_rep(struct guest_system *gsp, unsigned vcpu, const struct sim_rep *rep)
         do {
             n++;
         } while (n < left && (gpa + n * step) >> HV_PAGE_SHIFT == gpa >> HV_PAGE_SHIFT &&
-                 (rep->type == QST_X86_IO || (addr + n * step) >> HV_PAGE_SHIFT == addr >> HV_PAGE_SHIFT));
+                 (rep->type == QST_X86_IO ||
+                  (addr + n * step) >> HV_PAGE_SHIFT == addr >> HV_PAGE_SHIFT));
         req.count = n;
         if (hv_sim_request(gsp->hv, vcpu, &req, ANSWER_WITHIN_MS) < 0)
             return -1;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The hypervisor port: all that the house asks of Xen, for one guest. Two implementations: Xen itself
- * (xen.c, xen_parent.c) and a simulator that behaves like it (sim.c). Nothing outside this room knows which.
+ * The hypervisor port: all that the house asks of Xen, for one guest. Two implementations: Xen
+ * itself (xen.c, xen_parent.c) and a simulator that behaves like it (sim.c). Nothing outside this
+ * room knows which.
  *
- * The table has two halves. The worker's holds what serving accesses needs and what a process restricted to
- * one guest may still do. The parent's holds every call that changes Xen's state for the guest, even where
- * Xen would allow it to a restricted process. For now one process uses both.
+ * The table has two halves. The worker's holds what serving accesses needs and what a process
+ * restricted to one guest may still do. The parent's holds every call that changes Xen's state for
+ * the guest, even where Xen would allow it to a restricted process. For now one process uses both.
  *
- * Conventions: 0 or -1 with errno. Frames are guest frame numbers of 4 KiB (gfn = gpa >> 12). Ends of ranges are
- * inclusive. Calls are made from any thread, except where a `struct hv_events` is named: one thread at a time.
+ * Conventions: 0 or -1 with errno. Frames are guest frame numbers of 4 KiB (gfn = gpa >> 12). Ends
+ * of ranges are inclusive. Calls are made from any thread, except where a `struct hv_events` is
+ * named: one thread at a time.
  */
 #ifndef XENGASP_HV_H
 #define XENGASP_HV_H
@@ -22,27 +24,38 @@
 
 enum { HV_PAGE_SHIFT = 12, HV_PAGE_SIZE = 1 << HV_PAGE_SHIFT };
 enum { HV_ORDER_4K = 0, HV_ORDER_2M = 9 }; /* an extent holds 1 << order pages */
-enum { HV_MAX_SERVERS = 8, HV_MAX_RANGES = 256 }; /* Xen: servers a guest; merged ranges a server and type */
+enum {
+    HV_MAX_SERVERS = 8,
+    HV_MAX_RANGES = 256
+}; /* Xen: servers a guest; merged ranges a server and type */
 
 enum hv_guest_type { HV_PVH, HV_HVM };
 
-/* The kinds of trap range, with Xen's numbers. PCI: one function (SBDF) at a time, first == last. */
+/* The kinds of trap range, with Xen's numbers. PCI: one function (SBDF) at a time, first == last.
+ */
 enum hv_range_type { HV_RANGE_PORT = 0, HV_RANGE_MEMORY = 1, HV_RANGE_PCI = 2 };
 
 /* Why a guest shut down, with Xen's numbers (SHUTDOWN_*). */
-enum hv_shutdown { HV_POWEROFF = 0, HV_REBOOT = 1, HV_SUSPEND = 2, HV_CRASH = 3, HV_WATCHDOG = 4, HV_SOFT_RESET = 5 };
+enum hv_shutdown {
+    HV_POWEROFF = 0,
+    HV_REBOOT = 1,
+    HV_SUSPEND = 2,
+    HV_CRASH = 3,
+    HV_WATCHDOG = 4,
+    HV_SOFT_RESET = 5
+};
 
 struct hv_info {
     enum hv_guest_type type;
-    unsigned max_vcpus;  /* all that exist, online or not */
-    uint64_t nr_pages;   /* pages charged to the guest */
-    uint64_t max_pages;  /* its limit ("maxmem") */
-    uint64_t nr_gfns;    /* one above the topmost populated frame ever: nothing lies from here up */
-    uint64_t pod_pages;  /* frames that Xen fills at their first use (populate on demand) */
-    bool never_ran;      /* not unpaused since its creation */
-    bool paused;         /* by the toolstack */
-    bool dying;          /* being torn down: its pages and servers are going */
-    bool shutdown;       /* the guest has ended; shutdown_reason tells why */
+    unsigned max_vcpus; /* all that exist, online or not */
+    uint64_t nr_pages;  /* pages charged to the guest */
+    uint64_t max_pages; /* its limit ("maxmem") */
+    uint64_t nr_gfns;   /* one above the topmost populated frame ever: nothing lies from here up */
+    uint64_t pod_pages; /* frames that Xen fills at their first use (populate on demand) */
+    bool never_ran;     /* not unpaused since its creation */
+    bool paused;        /* by the toolstack */
+    bool dying;         /* being torn down: its pages and servers are going */
+    bool shutdown;      /* the guest has ended; shutdown_reason tells why */
     enum hv_shutdown shutdown_reason;
     uint8_t uuid[16];
 };
@@ -60,11 +73,12 @@ struct hv_ops {
     /* ---- the worker's half ---- */
 
     /*
-     * Maps n frames in place of the host pages at `at`, which must be a PROT_NONE reservation of the
-     * caller's. Afterwards err[i] is 0, or a positive errno and page i must not be touched (EINVAL: a hole).
-     * -1: nothing is mapped, the reservation stands as before. prot: PROT_READ and PROT_WRITE.
-     * What was mapped by one call is unmapped by one call, as a whole; so a range that holds mapped
-     * pages cannot be mapped over in part: EINVAL or ENOMEM (Linux forbids splitting such mappings).
+     * Maps n frames in place of the host pages at `at`, which must be a PROT_NONE reservation of
+     * the caller's. Afterwards err[i] is 0, or a positive errno and page i must not be touched
+     * (EINVAL: a hole). -1: nothing is mapped, the reservation stands as before. prot: PROT_READ
+     * and PROT_WRITE. What was mapped by one call is unmapped by one call, as a whole; so a range
+     * that holds mapped pages cannot be mapped over in part: EINVAL or ENOMEM (Linux forbids
+     * splitting such mappings).
      */
     int (*map)(struct hv *hv, void *at, int prot, size_t n, const uint64_t gfn[], int err[]);
     /* Puts the reservation back. A page the guest gave up while we had it mapped is freed here. */
@@ -84,7 +98,8 @@ struct hv_ops {
     int (*events_unbind)(struct hv_events *ev, int port);
     /* Takes one pending event: its port, masked until events_unmask. -1 with EAGAIN: none. */
     int (*events_pending)(struct hv_events *ev);
-    int (*events_unmask)(struct hv_events *ev, int port); /* an event that came meanwhile shows up now */
+    int (*events_unmask)(struct hv_events *ev,
+                         int port); /* an event that came meanwhile shows up now */
     int (*events_notify)(struct hv_events *ev, int port); /* wakes the vCPU; masked or not */
 
     /* Tells log-dirty tracking that we wrote [gfn, gfn + n). */
@@ -94,16 +109,16 @@ struct hv_ops {
 
     /* ESRCH: the guest is gone. */
     int (*info)(struct hv *hv, struct hv_info *info_r);
-    /* An fd that becomes readable when some guest of the host may have ended or shut down (then ask `info`);
-     * gone_ack empties it. -1: none here, ask now and then. */
+    /* An fd that becomes readable when some guest of the host may have ended or shut down (then ask
+     * `info`); gone_ack empties it. -1: none here, ask now and then. */
     int (*gone_fd)(struct hv *hv);
     void (*gone_ack)(struct hv *hv);
 
     /*
-     * Gives the guest RAM at frames gfn[0..n), each the first of an aligned extent of 1 << order pages.
-     * Returns how many extents were done, from the start of the list; Xen does not say why it stopped. Content
-     * is not zeroed. A frame that the guest already has is replaced silently and its old page leaks: prove
-     * the hole first.
+     * Gives the guest RAM at frames gfn[0..n), each the first of an aligned extent of 1 << order
+     * pages. Returns how many extents were done, from the start of the list; Xen does not say why
+     * it stopped. Content is not zeroed. A frame that the guest already has is replaced silently
+     * and its old page leaks: prove the hole first.
      */
     size_t (*populate)(struct hv *hv, unsigned order, size_t n, const uint64_t gfn[]);
     /* Takes pages away again; same return. Stops at the first hole. */
@@ -118,25 +133,28 @@ struct hv_ops {
     /* A never-run guest's start_info address (PVH boot protocol: vCPU 0's rbx). 0: it has none. */
     int (*boot_info)(struct hv *hv, uint64_t *gpa_r);
 
-    /* ioreq servers. Errors are Xen's: ENOSPC (nine servers), ENOENT, EEXIST (overlap within the server),
-     * ENOMEM (no slot for a merged range), EINVAL. */
+    /* ioreq servers. Errors are Xen's: ENOSPC (nine servers), ENOENT, EEXIST (overlap within the
+     * server), ENOMEM (no slot for a merged range), EINVAL. */
     int (*server_create)(struct hv *hv, unsigned *server_r);
     int (*server_destroy)(struct hv *hv, unsigned server);
     int (*server_enable)(struct hv *hv, unsigned server, bool on);
     bool (*server_exists)(struct hv *hv, unsigned server);
-    int (*server_map_range)(struct hv *hv, unsigned server, enum hv_range_type type, uint64_t first, uint64_t last);
-    int (*server_unmap_range)(struct hv *hv, unsigned server, enum hv_range_type type, uint64_t first, uint64_t last);
+    int (*server_map_range)(struct hv *hv, unsigned server, enum hv_range_type type, uint64_t first,
+                            uint64_t last);
+    int (*server_unmap_range)(struct hv *hv, unsigned server, enum hv_range_type type,
+                              uint64_t first, uint64_t last);
 };
 
 /* Where the port's implementations send what Xen's libraries say. May be NULL: dropped. */
 struct hv_logger {
-    void (*log)(void *arg, int level /* syslog's LOG_ERR ... LOG_DEBUG */, const char *format, va_list ap);
+    void (*log)(void *arg, int level /* syslog's LOG_ERR ... LOG_DEBUG */, const char *format,
+                va_list ap);
     void *arg;
 };
 
 /*
- * ESRCH no such domain; ENOTSUP a PV guest, or over IOREQ_MAX_VCPUS vCPUs; EACCES no privilege; ENXIO no Xen on
- * this machine (or built without it).
+ * ESRCH no such domain; ENOTSUP a PV guest, or over IOREQ_MAX_VCPUS vCPUs; EACCES no privilege;
+ * ENXIO no Xen on this machine (or built without it).
  */
 int hv_xen_open(struct hv **hv_r, uint32_t domid, const struct hv_logger *logger);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The page that Xen and an ioreq server share: one slot for each vCPU of the guest. The layout is Xen's
- * (xen/include/public/hvm/ioreq.h), written down here so that everything above the hypervisor port builds
- * without Xen's headers; xen.c checks at compile time that the two agree.
+ * The page that Xen and an ioreq server share: one slot for each vCPU of the guest. The layout is
+ * Xen's (xen/include/public/hvm/ioreq.h), written down here so that everything above the hypervisor
+ * port builds without Xen's headers; xen.c checks at compile time that the two agree.
  *
  * Life of a slot:  NONE -> READY (Xen) -> INPROCESS (we) -> RESP_READY (we) -> NONE (Xen).
  * Xen crashes the guest when it sees a state go backwards or one that it doesn't know.
@@ -32,7 +32,8 @@ enum ioreq_state {
     IOREQ_STATE_RESP_READY = 3,
 };
 
-/* Bits of ioreq_slot.control. The state shares its byte with three flags, so it is changed by writing all. */
+/* Bits of ioreq_slot.control. The state shares its byte with three flags, so it is changed by
+ * writing all. */
 enum {
     IOREQ_CONTROL_STATE = 0x0f,
     IOREQ_CONTROL_DATA_IS_PTR = 0x10, /* data is the guest-physical address of RAM */
@@ -45,7 +46,8 @@ struct ioreq_slot {
     uint64_t data;
     uint32_t count; /* REP count */
     uint32_t size;  /* bytes of one element */
-    uint32_t vp_eport; /* Xen's end of this vCPU's event channel; valid once the server is enabled */
+    uint32_t
+        vp_eport; /* Xen's end of this vCPU's event channel; valid once the server is enabled */
     uint16_t pad;
     _Atomic uint8_t control;
     uint8_t type; /* enum ioreq_type */

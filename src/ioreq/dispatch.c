@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A thread for each vCPU. A vCPU has one request at a time, so a thread never has to choose; broadcasts alone come in all
- * servers' slots at once.
+ * A thread for each vCPU. A vCPU has one request at a time, so a thread never has to choose;
+ * broadcasts alone come in all servers' slots at once.
  *
- * Answering without a sleep in between is several times faster than by events, so after a request a thread polls
- * its slots for a while, its port masked. How long adapts to how soon the next request came: a guest that is quiet
- * costs no CPU. To sleep it unmasks, looks once more, then waits for the descriptor.
+ * Answering without a sleep in between is several times faster than by events, so after a request a
+ * thread polls its slots for a while, its port masked. How long adapts to how soon the next request
+ * came: a guest that is quiet costs no CPU. To sleep it unmasks, looks once more, then waits for
+ * the descriptor.
  */
 #include "ioreq/ioreq.h"
 
@@ -44,7 +45,8 @@ static void relax(void)
 
 static uint8_t slot_control(struct ioreq_cpu *cpu, unsigned server)
 {
-    return atomic_load_explicit(&cpu->dispatch->page[server]->slot[cpu->guest.index].control, memory_order_acquire);
+    return atomic_load_explicit(&cpu->dispatch->page[server]->slot[cpu->guest.index].control,
+                                memory_order_acquire);
 }
 
 static bool slot_ready(struct ioreq_cpu *cpu, unsigned server)
@@ -62,18 +64,23 @@ static bool any_ready(struct ioreq_cpu *cpu)
 }
 
 /*
- * Answers a slot that is READY. The page belongs to Xen, yet it is read once and from then on only written: what was
- * checked is what is used.
+ * Answers a slot that is READY. The page belongs to Xen, yet it is read once and from then on only
+ * written: what was checked is what is used.
  */
 static void serve_slot(struct ioreq_cpu *cpu, unsigned server)
 {
     struct ioreq_dispatch *dispatch = cpu->dispatch;
     struct ioreq_slot *slot = &dispatch->page[server]->slot[cpu->guest.index];
-    bool timed = atomic_fetch_add_explicit(&cpu->n.requests, 1, memory_order_relaxed) % TIME_ONE_OF == 0;
+    bool timed =
+        atomic_fetch_add_explicit(&cpu->n.requests, 1, memory_order_relaxed) % TIME_ONE_OF == 0;
     uint64_t start = timed ? now_ns() : 0;
     uint8_t control = slot_control(cpu, server), flags = control & ~IOREQ_CONTROL_STATE;
-    struct ioreq_slot req = { .addr = slot->addr, .data = slot->data, .count = slot->count, .size = slot->size,
-                              .control = control, .type = slot->type };
+    struct ioreq_slot req = {.addr = slot->addr,
+                             .data = slot->data,
+                             .count = slot->count,
+                             .size = slot->size,
+                             .control = control,
+                             .type = slot->type};
 
     atomic_store_explicit(&slot->control, flags | IOREQ_STATE_INPROCESS, memory_order_release);
     if (req.type == IOREQ_INVALIDATE) {
@@ -130,7 +137,8 @@ static bool poll_slots(struct ioreq_cpu *cpu)
     return found;
 }
 
-/* gap: from the last answer to the next request, which came by an event, so polling hadn't been long enough. */
+/* gap: from the last answer to the next request, which came by an event, so polling hadn't been
+ * long enough. */
 static void adapt(struct ioreq_cpu *cpu, uint64_t gap)
 {
     uint64_t limit = cpu->dispatch->poll_limit_ns;
@@ -150,8 +158,8 @@ static void adapt(struct ioreq_cpu *cpu, uint64_t gap)
 static void sleep_until_event(struct ioreq_cpu *cpu)
 {
     struct pollfd fd[2] = {
-        { .fd = cpu->dispatch->gasp->hv->ops->events_fd(cpu->events), .events = POLLIN },
-        { .fd = cpu->wake_fd, .events = POLLIN },
+        {.fd = cpu->dispatch->gasp->hv->ops->events_fd(cpu->events), .events = POLLIN},
+        {.fd = cpu->wake_fd, .events = POLLIN},
     };
 
     poll(fd, 2, -1);
@@ -172,7 +180,8 @@ static void *dispatch_thread(void *arg)
         if (port < 0)
             continue;
         count(&cpu->n.wakeups, 1);
-        /* An event without a request is normal: one follows each bind, and one each request that polling found. */
+        /* An event without a request is normal: one follows each bind, and one each request that
+         * polling found. */
         if (any_ready(cpu)) {
             if (dispatch->poll_limit_ns > 0)
                 adapt(cpu, now_ns() - answered);
@@ -201,7 +210,8 @@ static int bind_cpu(struct ioreq_dispatch *dispatch, struct ioreq_cpu *cpu)
     if (cpu->wake_fd < 0 || !cpu->events)
         return -1;
     for (unsigned s = 0; s < dispatch->n_servers; s++) {
-        cpu->port[s] = ops->events_bind(cpu->events, dispatch->page[s]->slot[cpu->guest.index].vp_eport);
+        cpu->port[s] =
+            ops->events_bind(cpu->events, dispatch->page[s]->slot[cpu->guest.index].vp_eport);
         if (cpu->port[s] < 0)
             return -1;
     }
@@ -231,7 +241,7 @@ static int start_cpus(struct ioreq_dispatch *dispatch, struct guest_system *gsp,
         struct ioreq_cpu *cpu = &dispatch->cpu[i];
 
         cpu->dispatch = dispatch;
-        cpu->guest = (struct guest_cpu){ .gsp = gsp, .index = i };
+        cpu->guest = (struct guest_cpu){.gsp = gsp, .index = i};
         cpu->wake_fd = -1;
         for (unsigned s = 0; s < HV_MAX_SERVERS; s++)
             cpu->port[s] = -1;
@@ -265,8 +275,9 @@ int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsig
             goto fail;
         dispatch->n_servers = s + 1;
     }
-    /* Xen writes the ports into a page when its server is enabled, so: mapped, enabled, bound. A request that comes
-     * before its port is bound waits in its slot, and binding raises the event. */
+    /* Xen writes the ports into a page when its server is enabled, so: mapped, enabled, bound. A
+     * request that comes before its port is bound waits in its slot, and binding raises the event.
+     */
     if (trap_enable(gasp, true) < 0 || start_cpus(dispatch, gsp, n_cpus) < 0)
         goto fail;
     return 0;

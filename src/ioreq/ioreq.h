@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One guest access in, one reply out. A dispatch thread for each vCPU waits for requests in the vCPU's slots
- * (dispatch.c), takes a request apart into accesses (request.c), and each access into pieces that one region
- * answers (access.c).
+ * One guest access in, one reply out. A dispatch thread for each vCPU waits for requests in the
+ * vCPU's slots (dispatch.c), takes a request apart into accesses (request.c), and each access into
+ * pieces that one region answers (access.c).
  */
 #ifndef XENGASP_IOREQ_H
 #define XENGASP_IOREQ_H
@@ -15,7 +15,8 @@
 
 /* Written by one dispatch thread, read by any. */
 struct ioreq_counters {
-    _Atomic uint64_t requests, accesses, unclaimed, wakeups, polled, invalidations, malformed, timed, busy_ns;
+    _Atomic uint64_t requests, accesses, unclaimed, wakeups, polled, invalidations, malformed,
+        timed, busy_ns;
 };
 
 struct ioreq_dispatch;
@@ -48,21 +49,25 @@ struct ioreq_dispatch {
 };
 
 /*
- * Maps the servers' pages, enables them, binds their ports and starts the threads. All servers of gasp->trap, which is
- * frozen from now on. -1 with errno and everything given back but the servers themselves.
+ * Maps the servers' pages, enables them, binds their ports and starts the threads. All servers of
+ * gasp->trap, which is frozen from now on. -1 with errno and everything given back but the servers
+ * themselves.
  */
 int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsigned n_cpus);
 
-/* Disables the servers, answers what is pending, ends the threads, unbinds, unmaps. Twice is fine. */
+/* Disables the servers, answers what is pending, ends the threads, unbinds, unmaps. Twice is fine.
+ */
 void ioreq_stop(struct ioreq_dispatch *dispatch);
 
-/* request.c: carries a request out. `req` is a private copy. Returns the data of a plain read, else anything. */
+/* request.c: carries a request out. `req` is a private copy. Returns the data of a plain read, else
+ * anything. */
 uint64_t ioreq_serve(struct ioreq_cpu *cpu, const struct ioreq_slot *req);
 
 /*
- * access.c: one element of 1, 2, 4 or 8 bytes. A read's value comes back zero-extended; what nobody answers is all ones.
+ * access.c: one element of 1, 2, 4 or 8 bytes. A read's value comes back zero-extended; what nobody
+ * answers is all ones.
  */
-void ioreq_access(struct ioreq_cpu *cpu, enum gasp_space space, bool write, uint64_t addr, unsigned size,
-                  uint64_t *value);
+void ioreq_access(struct ioreq_cpu *cpu, enum gasp_space space, bool write, uint64_t addr,
+                  unsigned size, uint64_t *value);
 
 #endif

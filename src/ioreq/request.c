@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A request taken apart. A plain access is one element. A string instruction is `count` of them, each `size` further up
- * or (DF) down; with data_is_ptr the other side is guest RAM and steps too, while a port stays where it is.
+ * A request taken apart. A plain access is one element. A string instruction is `count` of them,
+ * each `size` further up or (DF) down; with data_is_ptr the other side is guest RAM and steps too,
+ * while a port stays where it is.
  */
 #include "ioreq/ioreq.h"
 
@@ -17,9 +18,10 @@ static bool sensible(const struct ioreq_slot *req)
     return req->type == IOREQ_MEMORY && size_ok && req->count >= 1 && req->count <= MAX_COUNT;
 }
 
-/* One element between the device and guest RAM. RAM that isn't there reads all ones; writes to it vanish. */
-static void copy_element(struct ioreq_cpu *cpu, enum gasp_space space, bool read, uint64_t addr, uint64_t gpa,
-                         unsigned size)
+/* One element between the device and guest RAM. RAM that isn't there reads all ones; writes to it
+ * vanish. */
+static void copy_element(struct ioreq_cpu *cpu, enum gasp_space space, bool read, uint64_t addr,
+                         uint64_t gpa, unsigned size)
 {
     struct ram *ram = &cpu->dispatch->gasp->ram;
     uint64_t value = UINT64_MAX;

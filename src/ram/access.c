@@ -24,11 +24,11 @@ static bool is_ram(const struct ram *ram, struct range range)
 static void copy_from_guest(void *to, const void *from, size_t size)
 {
     if ((uintptr_t)from % 8 == 0 && size == 8)
-        memcpy(to, &(uint64_t){ __atomic_load_n((const uint64_t *)from, __ATOMIC_RELAXED) }, 8);
+        memcpy(to, &(uint64_t){__atomic_load_n((const uint64_t *)from, __ATOMIC_RELAXED)}, 8);
     else if ((uintptr_t)from % 4 == 0 && size == 4)
-        memcpy(to, &(uint32_t){ __atomic_load_n((const uint32_t *)from, __ATOMIC_RELAXED) }, 4);
+        memcpy(to, &(uint32_t){__atomic_load_n((const uint32_t *)from, __ATOMIC_RELAXED)}, 4);
     else if ((uintptr_t)from % 2 == 0 && size == 2)
-        memcpy(to, &(uint16_t){ __atomic_load_n((const uint16_t *)from, __ATOMIC_RELAXED) }, 2);
+        memcpy(to, &(uint16_t){__atomic_load_n((const uint16_t *)from, __ATOMIC_RELAXED)}, 2);
     else
         memcpy(to, from, size);
 }
@@ -94,7 +94,8 @@ int ram_write(struct ram *ram, uint64_t gpa, const void *buf, size_t size)
     return ram_copy(ram, true, gpa, (void *)buf, size); /* only read from */
 }
 
-int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_callback_fn fn, void *cookie)
+int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_callback_fn fn,
+              void *cookie)
 {
     struct range range;
     bool there;

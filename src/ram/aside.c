@@ -8,7 +8,8 @@
 void *ram_map_aside(struct ram *ram, uint64_t gfn, size_t n, int err[])
 {
     uint64_t gfns[RAM_CHUNK_PAGES];
-    void *at = mmap(NULL, n * HV_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at =
+        mmap(NULL, n * HV_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (at == MAP_FAILED)
         return NULL;

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which RAM a guest has when we attach. A guest that never ran: its start_info says so. Any other: Xen keeps no
- * map of another domain for us, so frames are probed by mapping them. That is slow for holes, so it begins where
- * pages usually are and ends when as many were found as Xen has charged to the guest.
+ * Which RAM a guest has when we attach. A guest that never ran: its start_info says so. Any other:
+ * Xen keeps no map of another domain for us, so frames are probed by mapping them. That is slow for
+ * holes, so it begins where pages usually are and ends when as many were found as Xen has charged
+ * to the guest.
  */
 #include "ram/ram_internal.h"
 
 #include <stdlib.h>
 
-/* Pages that count but aren't RAM: special pages below 4 GiB, and the ACPI tables that libxl makes for PVH. */
+/* Pages that count but aren't RAM: special pages below 4 GiB, and the ACPI tables that libxl makes
+ * for PVH. */
 static const struct range not_ram[] = {
-    { 0xfeff0000, 0xfeffffff },
-    { 0xfc000000, 0xfc03ffff },
+    {0xfeff0000, 0xfeffffff},
+    {0xfc000000, 0xfc03ffff},
 };
 
 /* After that much of nothing (64 MiB), only one frame of each 2 MiB is tried. */
@@ -66,7 +68,7 @@ static long probe(struct search *s, uint64_t gfn, size_t n)
         if (err[i])
             continue;
         there++;
-        if (!s->counting_only && add_range(s, (struct range){ gpa, gpa + HV_PAGE_SIZE - 1 }) < 0)
+        if (!s->counting_only && add_range(s, (struct range){gpa, gpa + HV_PAGE_SIZE - 1}) < 0)
             return -1;
     }
     s->found += (uint64_t)there;
@@ -133,7 +135,8 @@ static int probe_rest(struct search *s, const struct range *seen, size_t n_seen,
     return 0;
 }
 
-static int by_probing(struct search *s, const struct hv_info *info, const struct range *hint, size_t n_hint)
+static int by_probing(struct search *s, const struct hv_info *info, const struct range *hint,
+                      size_t n_hint)
 {
     enum { N = sizeof(not_ram) / sizeof(not_ram[0]) };
     struct range *seen = calloc(N + n_hint, sizeof(*seen));
@@ -176,16 +179,17 @@ static int by_start_info(struct search *s)
         uint64_t end = (entry[i].addr + entry[i].size) & -(uint64_t)HV_PAGE_SIZE;
 
         if (entry[i].type == RAM_MAP_RAM && end > start &&
-            range_make(&range, start, end - start, s->ram->limit - 1) == 0 && add_range(s, range) < 0)
+            range_make(&range, start, end - start, s->ram->limit - 1) == 0 &&
+            add_range(s, range) < 0)
             return -1;
     }
     return rc;
 }
 
-int ram_discover(struct ram *ram, const struct hv_info *info, const struct range *hint, size_t n_hint,
-                 struct range **range_r, size_t *n_r)
+int ram_discover(struct ram *ram, const struct hv_info *info, const struct range *hint,
+                 size_t n_hint, struct range **range_r, size_t *n_r)
 {
-    struct search s = { .ram = ram };
+    struct search s = {.ram = ram};
     size_t n = 0;
     int rc = info->never_ran ? by_start_info(&s) : 0;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host mapping. A chunk is published once it is mapped; readers use it inside an RCU read section, or pin it. It is
- * unmapped as a whole, and only when nobody is inside: unpublished, a grace period, unmapped. (Mapping over a
- * chunk in use would give its readers SIGBUS, and Linux lets no part of one be replaced.)
+ * The host mapping. A chunk is published once it is mapped; readers use it inside an RCU read
+ * section, or pin it. It is unmapped as a whole, and only when nobody is inside: unpublished, a
+ * grace period, unmapped. (Mapping over a chunk in use would give its readers SIGBUS, and Linux
+ * lets no part of one be replaced.)
  */
 #include "ram/ram_internal.h"
 
@@ -10,7 +11,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
-/* A page that was a hole when its chunk was mapped may have come back since (Xen doesn't tell): look again, this seldom. */
+/* A page that was a hole when its chunk was mapped may have come back since (Xen doesn't tell):
+ * look again, this seldom. */
 enum { HOLE_LOOK_AGAIN_MS = 100 };
 
 static uint64_t now_ns(void)
@@ -25,7 +27,7 @@ int ram_init(struct ram *ram, struct hv *hv, struct space *memory, uint64_t limi
 {
     size_t chunks = limit >> RAM_CHUNK_SHIFT;
 
-    *ram = (struct ram){ .hv = hv, .memory = memory, .limit = limit, .generation = 1 };
+    *ram = (struct ram){.hv = hv, .memory = memory, .limit = limit, .generation = 1};
     pthread_mutex_init(&ram->lock, NULL);
     ram->base = mmap(NULL, limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (ram->base == MAP_FAILED) {
@@ -71,7 +73,7 @@ void ram_dispose(struct ram *ram)
     if (ram->base)
         munmap(ram->base, ram->limit);
     pthread_mutex_destroy(&ram->lock);
-    *ram = (struct ram){ 0 };
+    *ram = (struct ram){0};
 }
 
 static struct ram_chunk *map_chunk(struct ram *ram, size_t i)
@@ -87,8 +89,8 @@ static struct ram_chunk *map_chunk(struct ram *ram, size_t i)
     /* Read before the mapping is made, so that a page given up during it makes the chunk stale. */
     chunk->generation = ram->generation;
     chunk->mapped_ns = now_ns();
-    if (ram->hv->ops->map(ram->hv, ram_host(ram, i * RAM_CHUNK_SIZE), PROT_READ | PROT_WRITE, RAM_CHUNK_PAGES,
-                          gfn, err) < 0) {
+    if (ram->hv->ops->map(ram->hv, ram_host(ram, i * RAM_CHUNK_SIZE), PROT_READ | PROT_WRITE,
+                          RAM_CHUNK_PAGES, gfn, err) < 0) {
         free(chunk);
         return NULL;
     }
@@ -107,7 +109,8 @@ static bool chunk_valid(const struct ram_chunk *chunk, size_t i, struct range ra
 {
     uint64_t start = i * RAM_CHUNK_SIZE;
     size_t first = range.first > start ? (range.first - start) >> HV_PAGE_SHIFT : 0;
-    size_t last = range.last - start < RAM_CHUNK_SIZE ? (range.last - start) >> HV_PAGE_SHIFT : RAM_CHUNK_PAGES - 1;
+    size_t last = range.last - start < RAM_CHUNK_SIZE ? (range.last - start) >> HV_PAGE_SHIFT
+                                                      : RAM_CHUNK_PAGES - 1;
 
     for (size_t page = first; page <= last; page++) {
         if (!(chunk->valid[page / 64] >> page % 64 & 1))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The memory map that a PVH guest finds in its start_info at its first boot. Linux takes its RAM from it, and puts
- * mappings of its own into any hole of it: so what we register must be in there, and what our vdevs answer for
- * must not be a hole.
+ * The memory map that a PVH guest finds in its start_info at its first boot. Linux takes its RAM
+ * from it, and puts mappings of its own into any hole of it: so what we register must be in there,
+ * and what our vdevs answer for must not be a hole.
  */
 #include "ram/ram_internal.h"
 
@@ -36,10 +36,12 @@ static uint64_t max64(uint64_t a, uint64_t b)
 }
 
 /*
- * Room for a longer table: the toolstack lays start_info and what it points to in whole pages of their own, so
- * the tail of the last of these is free. entries: of the map as it is. 0: not enough of it.
+ * Room for a longer table: the toolstack lays start_info and what it points to in whole pages of
+ * their own, so the tail of the last of these is free. entries: of the map as it is. 0: not enough
+ * of it.
  */
-static uint64_t find_room(struct ram *ram, uint64_t gpa, const struct start_info *info, uint32_t entries, size_t bytes)
+static uint64_t find_room(struct ram *ram, uint64_t gpa, const struct start_info *info,
+                          uint32_t entries, size_t bytes)
 {
     enum { MODLIST_ENTRY = 32, CMDLINE_MAX = 2 * HV_PAGE_SIZE };
     char page[HV_PAGE_SIZE];
@@ -65,7 +67,8 @@ static uint64_t find_room(struct ram *ram, uint64_t gpa, const struct start_info
         end = max64(end, at);
     }
     end = (end + 7) & -UINT64_C(8);
-    return end < limit && end % HV_PAGE_SIZE + bytes <= HV_PAGE_SIZE && end % HV_PAGE_SIZE ? end : 0;
+    return end < limit && end % HV_PAGE_SIZE + bytes <= HV_PAGE_SIZE && end % HV_PAGE_SIZE ? end
+                                                                                           : 0;
 }
 
 static bool in_map(const struct start_info_memmap_entry *entry, uint32_t n, struct range range)
@@ -73,7 +76,8 @@ static bool in_map(const struct start_info_memmap_entry *entry, uint32_t n, stru
     for (uint32_t i = 0; i < n; i++) {
         struct range old;
 
-        if (range_make(&old, entry[i].addr, entry[i].size, UINT64_MAX) == 0 && range_overlap(old, range))
+        if (range_make(&old, entry[i].addr, entry[i].size, UINT64_MAX) == 0 &&
+            range_overlap(old, range))
             return true;
     }
     return false;
@@ -95,9 +99,10 @@ int ram_extend_memory_map(struct ram *ram, const struct ram_map_entry *entry, si
             continue;
         if (info.memmap_entries == START_INFO_MAX_ENTRIES)
             return fail(ENOSPC);
-        map[info.memmap_entries++] = (struct start_info_memmap_entry){
-            .addr = entry[i].range.first, .size = range_length(entry[i].range), .type = entry[i].type
-        };
+        map[info.memmap_entries++] =
+            (struct start_info_memmap_entry){.addr = entry[i].range.first,
+                                             .size = range_length(entry[i].range),
+                                             .type = entry[i].type};
     }
     if (info.memmap_entries == old_n)
         return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * More RAM for a guest that isn't running. Xen replaces a page silently where it is populated twice, says nothing of
- * why it stopped half-way, and hands out pages with old content; so: prove the hole, raise the limits, populate,
- * zero, and give everything back when one step fails.
+ * More RAM for a guest that isn't running. Xen replaces a page silently where it is populated
+ * twice, says nothing of why it stopped half-way, and hands out pages with old content; so: prove
+ * the hole, raise the limits, populate, zero, and give everything back when one step fails.
  */
 #include "ram/ram_internal.h"
 
@@ -16,7 +16,8 @@ struct job {
     bool max_pages_raised, pool_raised;
 };
 
-/* 0 if no frame of the range belongs to the guest. Above the topmost frame there is nothing to look for. */
+/* 0 if no frame of the range belongs to the guest. Above the topmost frame there is nothing to look
+ * for. */
 static int prove_hole(struct job *job, uint64_t nr_gfns)
 {
     uint64_t end = job->first + job->n < nr_gfns ? job->first + job->n : nr_gfns;
@@ -38,7 +39,8 @@ static int prove_hole(struct job *job, uint64_t nr_gfns)
     return 0;
 }
 
-/* Xen's p2m tables come from the guest's paging pool; libxl sizes it by 8 KiB for each MiB of the guest, and so do we. */
+/* Xen's p2m tables come from the guest's paging pool; libxl sizes it by 8 KiB for each MiB of the
+ * guest, and so do we. */
 static uint64_t pool_for(uint64_t pages)
 {
     uint64_t mib = (pages + 255) / 256;
@@ -96,14 +98,16 @@ static int populate_all(struct job *job, bool whole_2m)
     bool ok = true;
 
     if (large_first < large_end) {
-        ok = populate_until(job, large_first, HV_ORDER_4K) && populate_until(job, large_end, HV_ORDER_2M);
+        ok = populate_until(job, large_first, HV_ORDER_4K) &&
+             populate_until(job, large_end, HV_ORDER_2M);
         if (!ok && whole_2m)
             return fail(ENOMEM);
     }
     /* Where the host has no large extent left, small ones do. */
     if (populate_until(job, end, HV_ORDER_4K))
         return 0;
-    if (job->ram->hv->ops->info(job->ram->hv, &now) == 0 && now.nr_pages + (job->n - job->done) > now.max_pages)
+    if (job->ram->hv->ops->info(job->ram->hv, &now) == 0 &&
+        now.nr_pages + (job->n - job->done) > now.max_pages)
         return fail(EDQUOT);
     return fail(ENOMEM);
 }
@@ -165,9 +169,9 @@ static void undo(struct job *job)
 
 int ram_populate(struct ram *ram, struct range range, bool whole_2m)
 {
-    struct job job = {
-        .ram = ram, .first = range.first >> HV_PAGE_SHIFT, .n = range_length(range) >> HV_PAGE_SHIFT
-    };
+    struct job job = {.ram = ram,
+                      .first = range.first >> HV_PAGE_SHIFT,
+                      .n = range_length(range) >> HV_PAGE_SHIFT};
     struct hv_info info;
 
     if (ram->hv->ops->info(ram->hv, &info) < 0)
@@ -184,9 +188,9 @@ int ram_populate(struct ram *ram, struct range range, bool whole_2m)
 
 int ram_depopulate(struct ram *ram, struct range range)
 {
-    struct job job = {
-        .ram = ram, .first = range.first >> HV_PAGE_SHIFT, .n = range_length(range) >> HV_PAGE_SHIFT
-    };
+    struct job job = {.ram = ram,
+                      .first = range.first >> HV_PAGE_SHIFT,
+                      .n = range_length(range) >> HV_PAGE_SHIFT};
     struct hv_info info;
 
     job.done = job.n;
@@ -196,5 +200,6 @@ int ram_depopulate(struct ram *ram, struct range range)
         return fail(ENOENT);
     ram_forget(ram, range);
     ram_drop_stale(ram); /* a page still mapped would stay charged to the guest */
-    return ram->hv->ops->set_max_pages(ram->hv, info.max_pages > job.n ? info.max_pages - job.n : 0);
+    return ram->hv->ops->set_max_pages(ram->hv,
+                                       info.max_pages > job.n ? info.max_pages - job.n : 0);
 }

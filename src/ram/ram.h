@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's RAM in this process: which frames it has, our mapping of them, and getting more of them.
+ * A guest's RAM in this process: which frames it has, our mapping of them, and getting more of
+ * them.
  *
- * Host address = base + guest address: one PROT_NONE reservation as large as the guest's space, filled by foreign
- * mapping in chunks of 2 MiB at first use. What is RAM is told by the map of the memory space (GRF_MEMORY regions);
- * what of it can be touched, by each chunk's bitmap of valid pages.
+ * Host address = base + guest address: one PROT_NONE reservation as large as the guest's space,
+ * filled by foreign mapping in chunks of 2 MiB at first use. What is RAM is told by the map of the
+ * memory space (GRF_MEMORY regions); what of it can be touched, by each chunk's bitmap of valid
+ * pages.
  */
 #ifndef XENGASP_RAM_H
 #define XENGASP_RAM_H
@@ -26,13 +28,14 @@ LIST_HEAD(ram_chunk_list, ram_chunk);
 
 struct ram {
     struct hv *hv;
-    struct space *memory; /* its GRF_MEMORY regions are RAM */
-    uint64_t limit;       /* bytes of the guest's space */
-    char *base;           /* the reservation */
-    struct ram_chunk **chunk; /* one for each 2 MiB of the space; NULL: not mapped */
+    struct space *memory;         /* its GRF_MEMORY regions are RAM */
+    uint64_t limit;               /* bytes of the guest's space */
+    char *base;                   /* the reservation */
+    struct ram_chunk **chunk;     /* one for each 2 MiB of the space; NULL: not mapped */
     struct ram_chunk_list mapped; /* the same, those that are; under the lock */
-    pthread_mutex_t lock;     /* of mapping and pinning; readers of a mapped chunk take none */
-    /* Bumped when the guest may have given pages up: a chunk mapped before is looked at again before its next use. */
+    pthread_mutex_t lock;         /* of mapping and pinning; readers of a mapped chunk take none */
+    /* Bumped when the guest may have given pages up: a chunk mapped before is looked at again
+     * before its next use. */
     _Atomic uint64_t generation;
 };
 
@@ -43,23 +46,27 @@ void ram_dispose(struct ram *ram); /* unmaps all; twice is fine */
 /* ---- access (access.c). Errors as in guest_ram.h. ---- */
 int ram_read(struct ram *ram, uint64_t gpa, void *buf, size_t size);
 int ram_write(struct ram *ram, uint64_t gpa, const void *buf, size_t size);
-int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_callback_fn fn, void *cookie);
+int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_callback_fn fn,
+              void *cookie);
 
 /* ---- the mapping (mapping.c) ---- */
 
 /* The guest may have given pages up. Takes no lock; called before INVALIDATE is acknowledged. */
 void ram_invalidate(struct ram *ram);
-/* Drops the chunks that ram_invalidate made stale and nobody has pinned. Not inside a read section. */
+/* Drops the chunks that ram_invalidate made stale and nobody has pinned. Not inside a read section.
+ */
 void ram_drop_stale(struct ram *ram);
-/* Pins the chunks of a range that lies in RAM, mapped and valid: 0, or -1 with ENOENT or ENOMEM and nothing pinned. */
+/* Pins the chunks of a range that lies in RAM, mapped and valid: 0, or -1 with ENOENT or ENOMEM and
+ * nothing pinned. */
 int ram_pin(struct ram *ram, struct range range);
 void ram_unpin(struct ram *ram, struct range range);
 
 /* ---- more RAM (populate.c) ---- */
 
 /*
- * Gives the guest zeroed RAM at a range of whole pages, which the map has as free. The guest must not be running.
- * whole_2m: of 2 MiB extents or not at all. -1 and nothing changed: EEXIST (the guest has a page there), ENOMEM, EDQUOT.
+ * Gives the guest zeroed RAM at a range of whole pages, which the map has as free. The guest must
+ * not be running. whole_2m: of 2 MiB extents or not at all. -1 and nothing changed: EEXIST (the
+ * guest has a page there), ENOMEM, EDQUOT.
  */
 int ram_populate(struct ram *ram, struct range range, bool whole_2m);
 /* Undoes it. */
@@ -68,11 +75,12 @@ int ram_depopulate(struct ram *ram, struct range range);
 /* ---- what is there already (discover.c) ---- */
 
 /*
- * The guest's RAM, as ascending disjoint ranges (malloc'd): of a guest that never ran from its start_info, else found by
- * probing. `hint` (n_hint): where to look first, besides the usual places.
+ * The guest's RAM, as ascending disjoint ranges (malloc'd): of a guest that never ran from its
+ * start_info, else found by probing. `hint` (n_hint): where to look first, besides the usual
+ * places.
  */
-int ram_discover(struct ram *ram, const struct hv_info *info, const struct range *hint, size_t n_hint,
-                 struct range **range_r, size_t *n_r);
+int ram_discover(struct ram *ram, const struct hv_info *info, const struct range *hint,
+                 size_t n_hint, struct range **range_r, size_t *n_r);
 
 /* ---- the guest's own memory map (memmap.c) ---- */
 
@@ -83,8 +91,9 @@ struct ram_map_entry {
 };
 
 /*
- * Extends the memory map that a PVH guest which never ran finds in its start_info. Entries that the map has already are
- * left out. 0 also when the guest has no start_info; -1: ENOSPC no room for the longer table, EINVAL it makes no sense.
+ * Extends the memory map that a PVH guest which never ran finds in its start_info. Entries that the
+ * map has already are left out. 0 also when the guest has no start_info; -1: ENOSPC no room for the
+ * longer table, EINVAL it makes no sense.
  */
 int ram_extend_memory_map(struct ram *ram, const struct ram_map_entry *entry, size_t n);
 

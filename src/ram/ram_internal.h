@@ -9,7 +9,7 @@
 
 struct ram_chunk {
     LIST_ENTRY(ram_chunk) link;
-    size_t index; /* its place in ram->chunk */
+    size_t index;        /* its place in ram->chunk */
     uint64_t generation; /* of the guest's pages when it was mapped; 0: known to be out of date */
     unsigned pins;       /* under ram->lock */
     uint64_t mapped_ns;  /* when */
@@ -31,7 +31,8 @@ static inline char *ram_host(const struct ram *ram, uint64_t gpa)
 /* True if the range can be touched as it is now; inside a read section. */
 bool ram_mapped(struct ram *ram, struct range range);
 
-/* The chunks of a range must be looked at again, although the guest said nothing: we changed its pages ourselves. */
+/* The chunks of a range must be looked at again, although the guest said nothing: we changed its
+ * pages ourselves. */
 void ram_forget(struct ram *ram, struct range range);
 
 /*
@@ -41,11 +42,13 @@ void ram_forget(struct ram *ram, struct range range);
 void *ram_map_aside(struct ram *ram, uint64_t gfn, size_t n, int err[]);
 void ram_unmap_aside(struct ram *ram, void *at, size_t n);
 
-/* Copies between buf and guest-physical memory of any kind, mapped aside. All or nothing: ENOENT, ENOMEM. */
+/* Copies between buf and guest-physical memory of any kind, mapped aside. All or nothing: ENOENT,
+ * ENOMEM. */
 int ram_copy_aside(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t size);
 
 /*
- * The start_info of the PVH boot protocol (xen/include/public/arch-x86/hvm/start_info.h), as far as it is used here.
+ * The start_info of the PVH boot protocol (xen/include/public/arch-x86/hvm/start_info.h), as far as
+ * it is used here.
  */
 enum { START_INFO_MAGIC = 0x336ec578, START_INFO_MAX_ENTRIES = 128 };
 struct start_info {
@@ -60,8 +63,8 @@ struct start_info_memmap_entry {
 };
 
 /*
- * Reads the start_info of a guest that never ran, and its map (START_INFO_MAX_ENTRIES of room). 1: read; 0: the guest has
- * none; -1: EINVAL it makes no sense, ENOMEM.
+ * Reads the start_info of a guest that never ran, and its map (START_INFO_MAX_ENTRIES of room). 1:
+ * read; 0: the guest has none; -1: EINVAL it makes no sense, ENOMEM.
  */
 int ram_read_start_info(struct ram *ram, uint64_t *gpa_r, struct start_info *info_r,
                         struct start_info_memmap_entry *entry_r);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The other operand of an access: what a handler fetches with guest_cpu_read and answers with guest_cpu_write. */
+/* The other operand of an access: what a handler fetches with guest_cpu_read and answers with
+ * guest_cpu_write. */
 #include <errno.h>
 #include <string.h>
 
@@ -17,8 +18,8 @@ static int check(const struct qvm_state_block *blk, unsigned nblks, unsigned dat
     return blk->type == QST_CPUREGS || blk->type == QST_MEMORY ? 0 : ENOTSUP;
 }
 
-int guest_cpu_read(struct guest_cpu *gcp, unsigned flags, const struct qvm_state_block *blk, unsigned nblks,
-                   void *data, unsigned data_len)
+int guest_cpu_read(struct guest_cpu *gcp, unsigned flags, const struct qvm_state_block *blk,
+                   unsigned nblks, void *data, unsigned data_len)
 {
     int rc = check(blk, nblks, data_len);
 
@@ -32,8 +33,8 @@ int guest_cpu_read(struct guest_cpu *gcp, unsigned flags, const struct qvm_state
     return ram_read(&gasp_of(gcp->gsp)->ram, blk->location, data, data_len) == 0 ? 0 : errno;
 }
 
-int guest_cpu_write(struct guest_cpu *gcp, unsigned flags, const struct qvm_state_block *blk, unsigned nblks,
-                    const void *data, unsigned data_len)
+int guest_cpu_write(struct guest_cpu *gcp, unsigned flags, const struct qvm_state_block *blk,
+                    unsigned nblks, const void *data, unsigned data_len)
 {
     int rc = check(blk, nblks, data_len);
 

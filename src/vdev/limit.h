@@ -16,7 +16,8 @@ struct log_limit {
     _Atomic uint64_t dropped; /* since the last line that was let through */
 };
 
-/* True if a line may be written now; *dropped_r tells how many were not since the last. Any thread. */
+/* True if a line may be written now; *dropped_r tells how many were not since the last. Any thread.
+ */
 static inline bool log_limit_pass(struct log_limit *limit, uint64_t *dropped_r)
 {
     struct timespec now;

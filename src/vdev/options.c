@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* "NAME,key=value,...": how a vdev is configured, in a guest's configuration and on a command line alike. */
+/* "NAME,key=value,...": how a vdev is configured, in a guest's configuration and on a command line
+ * alike. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 
 int vdev_spec_parse(const char *text, struct vdev_spec *spec_r)
 {
-    struct vdev_spec spec = { .text = strdup(text) };
+    struct vdev_spec spec = {.text = strdup(text)};
     size_t commas = 0;
     char *rest, *word;
 
@@ -43,7 +44,7 @@ void vdev_spec_dispose(struct vdev_spec *spec)
 {
     free(spec->text);
     free(spec->option);
-    *spec = (struct vdev_spec){ 0 };
+    *spec = (struct vdev_spec){0};
 }
 
 int vdev_parse_location(const char *text, struct qvm_state_block *block)

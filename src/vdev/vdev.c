@@ -48,14 +48,15 @@ static struct vdev *vdev_new(struct guest_system *gsp, struct vdev_factory *fact
     vdev->name = strdup(factory->name);
     pthread_mutex_init(&vdev->lock, NULL);
     pthread_mutexattr_init(&attr);
-    pthread_mutexattr_settype(&attr, factory->factory_flags & VFF_MUTEX_RECURSIVE ? PTHREAD_MUTEX_RECURSIVE
-                                                                                  : PTHREAD_MUTEX_DEFAULT);
+    pthread_mutexattr_settype(&attr, factory->factory_flags & VFF_MUTEX_RECURSIVE
+                                         ? PTHREAD_MUTEX_RECURSIVE
+                                         : PTHREAD_MUTEX_DEFAULT);
     pthread_mutex_init(&vdev->public.v_mtx, &attr);
     pthread_mutexattr_destroy(&attr);
     vdev->public.v_factory = factory;
     vdev->public.v_gsp = gsp;
     vdev->public.v_name = vdev->name;
-    vdev->public.v_block = (struct qvm_state_block){ .length = factory->length, .type = QST_NO_TYPE };
+    vdev->public.v_block = (struct qvm_state_block){.length = factory->length, .type = QST_NO_TYPE};
     if (vdev->public.v_device && vdev->name)
         return vdev;
     vdev_destroy(vdev, false);
@@ -96,13 +97,13 @@ static int common_option(struct vdev *vdev, const struct vdev_option *option)
         return EINVAL;
     }
     if (!option->value || vdev_parse_location(option->value, block) != 0) {
-        log_error(vdev->public.v_gsp, "vdev %s: loc=%s: expected mem:ADDRESS or io:PORT", vdev->name,
-                  option->value ? option->value : "");
+        log_error(vdev->public.v_gsp, "vdev %s: loc=%s: expected mem:ADDRESS or io:PORT",
+                  vdev->name, option->value ? option->value : "");
         return EINVAL;
     }
     if (!(flags & (block->type == QST_MEMORY ? VFF_VDEV_MEM : VFF_VDEV_X86_IO))) {
-        log_error(vdev->public.v_gsp, "vdev %s: loc=%s: this vdev can't lie in %s", vdev->name, option->value,
-                  block->type == QST_MEMORY ? "memory" : "I/O ports");
+        log_error(vdev->public.v_gsp, "vdev %s: loc=%s: this vdev can't lie in %s", vdev->name,
+                  option->value, block->type == QST_MEMORY ? "memory" : "I/O ports");
         return EINVAL;
     }
     return 0;
@@ -136,17 +137,18 @@ static int own_option(struct vdev *vdev, const struct vdev_option *option)
 
 static int set_region(struct vdev *vdev)
 {
-    struct gasp_region region = {
-        .flags = GRF_VIRT_RD | GRF_VIRT_WR | GRF_ACTIVE, .vdev = &vdev->public, .guest = vdev->public.v_block
-    };
+    struct gasp_region region = {.flags = GRF_VIRT_RD | GRF_VIRT_WR | GRF_ACTIVE,
+                                 .vdev = &vdev->public,
+                                 .guest = vdev->public.v_block};
 
     if (gasp_region_set_soft(vdev->public.v_gsp, 1, &region) == 1) {
         vdev->placed = true;
         return 0;
     }
     log_error(vdev->public.v_gsp, "vdev %s: can't lie at %s:%#llx, %llu bytes: %s", vdev->name,
-              region.guest.type == QST_MEMORY ? "mem" : "io", (unsigned long long)region.guest.location,
-              (unsigned long long)region.guest.length, strerror(errno));
+              region.guest.type == QST_MEMORY ? "mem" : "io",
+              (unsigned long long)region.guest.location, (unsigned long long)region.guest.length,
+              strerror(errno));
     return -1;
 }
 
@@ -183,7 +185,8 @@ int vdev_create(struct guest_system *gsp, const char *text, struct vdev_list *li
     }
     if (rc == 0)
         rc = vdev_control(vdev, VDEV_CTRL_OPTIONS_END, NULL);
-    if (rc == 0 && vdev->public.v_block.type != QST_NO_TYPE && !sets_own_regions(vdev) && set_region(vdev) < 0)
+    if (rc == 0 && vdev->public.v_block.type != QST_NO_TYPE && !sets_own_regions(vdev) &&
+        set_region(vdev) < 0)
         rc = errno;
     if (rc == 0) {
         TAILQ_INSERT_TAIL(list, vdev, link);
@@ -208,10 +211,12 @@ int vdev_assign(struct vdev *vdev)
         errno = rc;
         return -1;
     }
-    if (vdev->placed || sets_own_regions(vdev) || vdev->public.v_factory->factory_flags & VFF_LOC_NO)
+    if (vdev->placed || sets_own_regions(vdev) ||
+        vdev->public.v_factory->factory_flags & VFF_LOC_NO)
         return 0;
     if (block->type == QST_NO_TYPE) {
-        uint16_t type = vdev->public.v_factory->factory_flags & VFF_VDEV_MEM ? QST_MEMORY : QST_X86_IO;
+        uint16_t type =
+            vdev->public.v_factory->factory_flags & VFF_VDEV_MEM ? QST_MEMORY : QST_X86_IO;
 
         location = gasp_find_free(vdev->public.v_gsp, type, block->length,
                                   type == QST_MEMORY ? HV_PAGE_SIZE : 8);
@@ -226,12 +231,12 @@ int vdev_assign(struct vdev *vdev)
     return set_region(vdev);
 }
 
-bool vdev_access(struct vdev *vdev, uint32_t cookie, uint16_t type, bool write, uint64_t addr, unsigned size,
-                 struct guest_cpu *cpu, uint64_t *value)
+bool vdev_access(struct vdev *vdev, uint32_t cookie, uint16_t type, bool write, uint64_t addr,
+                 unsigned size, struct guest_cpu *cpu, uint64_t *value)
 {
     const struct vdev_factory *factory = vdev->public.v_factory;
-    struct qvm_state_block vopnd = { .location = addr, .length = size, .type = type };
-    struct qvm_state_block oopnd = { .length = size, .type = QST_CPUREGS };
+    struct qvm_state_block vopnd = {.location = addr, .length = size, .type = type};
+    struct qvm_state_block oopnd = {.length = size, .type = QST_CPUREGS};
     enum vdev_ref_status status;
 
     atomic_fetch_add_explicit(write ? &vdev->writes : &vdev->reads, 1, memory_order_relaxed);
@@ -263,6 +268,7 @@ void vdev_log(vdev_t *vdp, enum guest_log_level level, const char *format, ...)
     vsnprintf(line, sizeof(line), format, ap);
     va_end(ap);
     if (dropped > 0)
-        gasp_log(gasp_of(vdp->v_gsp), level, "%s: (%llu lines left out)", vdev->name, (unsigned long long)dropped);
+        gasp_log(gasp_of(vdp->v_gsp), level, "%s: (%llu lines left out)", vdev->name,
+                 (unsigned long long)dropped);
     gasp_log(gasp_of(vdp->v_gsp), level, "%s: %s", vdev->name, line);
 }

@@ -36,18 +36,19 @@ static inline struct vdev *vdev_core(vdev_t *vdp)
 
 /* vdev.c. Errors with errno, and a log line that says what was expected. */
 int vdev_create(struct guest_system *gsp, const char *spec, struct vdev_list *list);
-int vdev_assign(struct vdev *vdev);                    /* ASSIGN; then its region is set if it isn't yet */
+int vdev_assign(struct vdev *vdev); /* ASSIGN; then its region is set if it isn't yet */
 int vdev_control(struct vdev *vdev, unsigned ctrl, const char *arg); /* 0 or an errno value */
 void vdev_destroy(struct vdev *vdev, bool terminate);
 
 /*
- * One access inside one region of the vdev's. Returns false if the vdev doesn't take it (no handler, size, VRS_*):
- * then *value is untouched.
+ * One access inside one region of the vdev's. Returns false if the vdev doesn't take it (no
+ * handler, size, VRS_*): then *value is untouched.
  */
-bool vdev_access(struct vdev *vdev, uint32_t cookie, uint16_t type, bool write, uint64_t addr, unsigned size,
-                 struct guest_cpu *cpu, uint64_t *value);
+bool vdev_access(struct vdev *vdev, uint32_t cookie, uint16_t type, bool write, uint64_t addr,
+                 unsigned size, struct guest_cpu *cpu, uint64_t *value);
 
-/* options.c: takes "NAME,key=value,..." apart: the name, then each key with its value (NULL without "="). */
+/* options.c: takes "NAME,key=value,..." apart: the name, then each key with its value (NULL without
+ * "="). */
 struct vdev_option {
     char *key;
     char *value;
@@ -58,7 +59,8 @@ struct vdev_spec {
     struct vdev_option *option;
     size_t n;
 };
-int vdev_spec_parse(const char *text, struct vdev_spec *spec_r); /* ENOMEM, EINVAL (empty name or key) */
+int vdev_spec_parse(const char *text,
+                    struct vdev_spec *spec_r); /* ENOMEM, EINVAL (empty name or key) */
 void vdev_spec_dispose(struct vdev_spec *spec);
 /* "mem:0xfe000000" or "io:0x2e8". 0 or EINVAL. */
 int vdev_parse_location(const char *text, struct qvm_state_block *block);

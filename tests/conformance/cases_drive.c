@@ -431,11 +431,14 @@ static bool range_goes_meanwhile(struct guest *g, const struct fixture *f)
     return device_close(&d);
 }
 
-/* Nobody is left to answer: all ones. */
+/*
+ * Nobody answers any more, and nobody tells the vCPU: it sleeps until something else wakes it. Then the read
+ * gives 0, not ones.
+ */
 static bool server_goes_meanwhile(struct guest *g, const struct fixture *f)
 {
     struct access a = get(HV_RANGE_PORT, PORT, 4);
-    struct device d;
+    struct device d, other;
     uint32_t value;
 
     CHECK(device_open(&d, g));
@@ -443,11 +446,18 @@ static bool server_goes_meanwhile(struct guest *g, const struct fixture *f)
     CHECK_OK(f->start(g, 0, &a));
     CHECK(asked(&d, 0));
     CHECK_OK(ops(&d)->server_destroy(g->hv, d.server));
+    CHECK_OK(ops(&d)->events_notify(d.ev, d.port[0])); /* to no one */
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    CHECK(device_open(&other, g));
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    CHECK_OK(ops(&other)->events_notify(other.ev, other.port[1])); /* another vCPU's */
+    CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
+    CHECK_OK(ops(&other)->events_notify(other.ev, other.port[0]));
     CHECK_OK(f->wait(g, 0, SOON, &value));
-    CHECK_EQUAL(value, UINT32_MAX);
+    CHECK_EQUAL(value, 0);
     ops(&d)->events_close(d.ev);
     CHECK_OK(ops(&d)->ioreq_page_unmap(g->hv, d.page));
-    return true;
+    return device_close(&other);
 }
 
 /* A successor maps the page, binds the ports again and finds what was left. */

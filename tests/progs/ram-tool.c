@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's RAM from dom0, beside the service that owns the guest's map; the counterpart of the Linux guest's memtool:
- *   ram-tool DOMID read ADDRESS
- *   ram-tool DOMID write ADDRESS VALUE
- *   ram-tool DOMID fill ADDRESS LENGTH SEED     the pattern of tests/guests/kernel/pattern.h
- *   ram-tool DOMID check ADDRESS LENGTH SEED
+ * A guest's RAM from dom0, beside the service that owns the guest's map; the counterpart of the
+ * Linux guest's memtool: ram-tool DOMID read ADDRESS ram-tool DOMID write ADDRESS VALUE ram-tool
+ * DOMID fill ADDRESS LENGTH SEED     the pattern of tests/guests/kernel/pattern.h ram-tool DOMID
+ * check ADDRESS LENGTH SEED
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,8 +31,8 @@ static int on_page(vm_t *vm, uintptr_t gpa, void *vaddr, size_t size, size_t off
         if (!job->check)
             word[i] = expected;
         else if (word[i] != expected && job->wrong++ == 0)
-            fprintf(stderr, "ram-tool: %#lx holds %#llx, not %#llx\n", gpa + 8 * i, (unsigned long long)word[i],
-                    (unsigned long long)expected);
+            fprintf(stderr, "ram-tool: %#lx holds %#llx, not %#llx\n", gpa + 8 * i,
+                    (unsigned long long)word[i], (unsigned long long)expected);
     }
     return 0;
 }
@@ -58,7 +57,7 @@ static int run(struct guest_system *guest, int argc, char **argv)
         return vm_ram_write(guest, number(argv[3]), &word, 8);
     }
     if (argc == 6) {
-        struct job job = { .seed = number(argv[5]), .check = strcmp(argv[2], "check") == 0 };
+        struct job job = {.seed = number(argv[5]), .check = strcmp(argv[2], "check") == 0};
 
         if (vm_ram_touch(guest, number(argv[3]), number(argv[4]), on_page, &job) < 0)
             return -1;
@@ -70,7 +69,7 @@ static int run(struct guest_system *guest, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct guest_options options = { .size = sizeof(options), .ram_only = true };
+    struct guest_options options = {.size = sizeof(options), .ram_only = true};
     struct guest_system *guest;
     int rc;
 

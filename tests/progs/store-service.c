@@ -2,8 +2,9 @@
 /*
  * store-service DOMID [-p POLL_US] [-s STATE_DIR] [-r START,SIZE]... [-t SECONDS] VDEV...
  *
- * A whole service on the public interface: registers RAM, adds vdevs (beside "store" those of the library's user), says
- * "ready" on stdout, serves until the guest is gone or the time is over, and prints what it counted.
+ * A whole service on the public interface: registers RAM, adds vdevs (beside "store" those of the
+ * library's user), says "ready" on stdout, serves until the guest is gone or the time is over, and
+ * prints what it counted.
  */
 #include <errno.h>
 #include <signal.h>
@@ -44,7 +45,7 @@ static int register_ram(const char *spec)
 
 int main(int argc, char **argv)
 {
-    struct guest_options options = { .size = sizeof(options), .poll_us = GUEST_POLL_DEFAULT };
+    struct guest_options options = {.size = sizeof(options), .poll_us = GUEST_POLL_DEFAULT};
     const char *ram[16];
     size_t n_ram = 0;
     struct guest_stats n;
@@ -76,18 +77,21 @@ int main(int argc, char **argv)
     }
     if (guest_configured(guest) < 0)
         return fail("configured");
-    sigaction(SIGTERM, &(struct sigaction){ .sa_handler = stop }, NULL);
-    sigaction(SIGALRM, &(struct sigaction){ .sa_handler = stop }, NULL);
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = stop}, NULL);
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = stop}, NULL);
     puts("ready");
     fflush(stdout);
     if (guest_run(guest) < 0)
         return fail("run");
     guest_get_stats(guest, &n);
-    printf("end %d requests %llu accesses %llu unclaimed %llu malformed %llu wakeups %llu polled %llu "
-           "invalidations %llu own_ns %llu\n", (int)guest_gone(guest), (unsigned long long)n.requests,
-           (unsigned long long)n.accesses, (unsigned long long)n.unclaimed, (unsigned long long)n.malformed,
-           (unsigned long long)n.wakeups, (unsigned long long)n.polled, (unsigned long long)n.invalidations,
-           (unsigned long long)(n.timed ? n.busy_ns / n.timed : 0));
+    printf(
+        "end %d requests %llu accesses %llu unclaimed %llu malformed %llu wakeups %llu polled %llu "
+        "invalidations %llu own_ns %llu\n",
+        (int)guest_gone(guest), (unsigned long long)n.requests, (unsigned long long)n.accesses,
+        (unsigned long long)n.unclaimed, (unsigned long long)n.malformed,
+        (unsigned long long)n.wakeups, (unsigned long long)n.polled,
+        (unsigned long long)n.invalidations,
+        (unsigned long long)(n.timed ? n.busy_ns / n.timed : 0));
     guest_close(guest);
     return 0;
 }

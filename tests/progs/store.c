@@ -10,7 +10,7 @@ struct store {
 };
 
 enum { OPT_SIZE };
-static const char *const options[] = { [OPT_SIZE] = "size", NULL };
+static const char *const options[] = {[OPT_SIZE] = "size", NULL};
 
 static int store_control(vdev_t *vdp, unsigned ctrl, const char *arg)
 {
@@ -31,24 +31,30 @@ static int store_control(vdev_t *vdp, unsigned ctrl, const char *arg)
     return 0;
 }
 
-static enum vdev_ref_status store_read(vdev_t *vdp, unsigned cookie, const struct qvm_state_block *vopnd,
+static enum vdev_ref_status store_read(vdev_t *vdp, unsigned cookie,
+                                       const struct qvm_state_block *vopnd,
                                        const struct qvm_state_block *oopnd, struct guest_cpu *gcp)
 {
     const struct store *store = vdp->v_device;
 
     (void)cookie;
     return guest_cpu_write(gcp, GXF_NONE, oopnd, 1, store->byte + vdev_offset(vdp, vopnd),
-                           (unsigned)vopnd->length) ? VRS_BUS_ERROR : VRS_NORMAL;
+                           (unsigned)vopnd->length)
+               ? VRS_BUS_ERROR
+               : VRS_NORMAL;
 }
 
-static enum vdev_ref_status store_write(vdev_t *vdp, unsigned cookie, const struct qvm_state_block *vopnd,
+static enum vdev_ref_status store_write(vdev_t *vdp, unsigned cookie,
+                                        const struct qvm_state_block *vopnd,
                                         const struct qvm_state_block *oopnd, struct guest_cpu *gcp)
 {
     struct store *store = vdp->v_device;
 
     (void)cookie;
     return guest_cpu_read(gcp, GXF_NONE, oopnd, 1, store->byte + vdev_offset(vdp, vopnd),
-                          (unsigned)vopnd->length) ? VRS_BUS_ERROR : VRS_NORMAL;
+                          (unsigned)vopnd->length)
+               ? VRS_BUS_ERROR
+               : VRS_NORMAL;
 }
 
 static struct vdev_factory store_factory = {

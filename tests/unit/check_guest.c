@@ -21,7 +21,8 @@
 static struct guest_system *gsp;
 static char log_text[16384];
 
-static void log_to_text(void *arg, enum guest_log_level level, const char *format, va_list ap)
+__attribute__((format(printf, 3, 0))) static void log_to_text(void *arg, enum guest_log_level level,
+                                                              const char *format, va_list ap)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     size_t used;
@@ -35,13 +36,14 @@ static void log_to_text(void *arg, enum guest_log_level level, const char *forma
     pthread_mutex_unlock(&lock);
 }
 
-static struct guest_options options = {
-    .size = sizeof(options), .log = log_to_text, .poll_us = GUEST_POLL_DEFAULT, .memory_limit = UINT64_C(1) << 36
-};
+static struct guest_options options = {.size = sizeof(options),
+                                       .log = log_to_text,
+                                       .poll_us = GUEST_POLL_DEFAULT,
+                                       .memory_limit = UINT64_C(1) << 36};
 
 static void open_guest(unsigned vcpus, bool hvm)
 {
-    struct sim_options sim = { .size = sizeof(sim), .vcpus = vcpus, .hvm = hvm };
+    struct sim_options sim = {.size = sizeof(sim), .vcpus = vcpus, .hvm = hvm};
 
     log_text[0] = '\0';
     ck_assert_int_eq(guest_open_sim(&gsp, &sim, &options), 0);
@@ -167,15 +169,27 @@ START_TEST(rep_movs_both_directions)
     add("store,loc=mem:0xfe000000,size=4096");
     configured();
     fill_ram(ram, 64);
-    ck_assert_int_eq(sim_rep(gsp, 0, &(struct sim_rep){ .type = QST_MEMORY, .write = true, .size = 4, .count = 16,
-                                                        .addr = MMIO + 0x100, .gpa = ram }), 0);
+    ck_assert_int_eq(sim_rep(gsp, 0,
+                             &(struct sim_rep){.type = QST_MEMORY,
+                                               .write = true,
+                                               .size = 4,
+                                               .count = 16,
+                                               .addr = MMIO + 0x100,
+                                               .gpa = ram}),
+                     0);
     for (unsigned i = 0; i < 64; i++)
         ck_assert_uint_eq(rd(QST_MEMORY, MMIO + 0x100 + i, 1), i + 1);
     /* Downwards: the last element first, into RAM that was cleared. */
     memset(back, 0, sizeof(back));
     ck_assert_int_eq(vm_ram_write(gsp, ram, back, 64), 0);
-    ck_assert_int_eq(sim_rep(gsp, 0, &(struct sim_rep){ .type = QST_MEMORY, .down = true, .size = 2, .count = 32,
-                                                        .addr = MMIO + 0x100 + 62, .gpa = ram + 62 }), 0);
+    ck_assert_int_eq(sim_rep(gsp, 0,
+                             &(struct sim_rep){.type = QST_MEMORY,
+                                               .down = true,
+                                               .size = 2,
+                                               .count = 32,
+                                               .addr = MMIO + 0x100 + 62,
+                                               .gpa = ram + 62}),
+                     0);
     ck_assert_int_eq(vm_ram_read(gsp, ram, back, 64), 0);
     for (unsigned i = 0; i < 64; i++)
         ck_assert_uint_eq(back[i], i + 1);
@@ -190,11 +204,23 @@ START_TEST(rep_ins_and_outs_step_the_ram_side_alone)
     add("store,loc=io:0x2000,size=4");
     configured();
     fill_ram(0x100000, 8);
-    ck_assert_int_eq(sim_rep(gsp, 0, &(struct sim_rep){ .type = QST_X86_IO, .write = true, .size = 1, .count = 8,
-                                                        .addr = PORT, .gpa = 0x100000 }), 0);
+    ck_assert_int_eq(sim_rep(gsp, 0,
+                             &(struct sim_rep){.type = QST_X86_IO,
+                                               .write = true,
+                                               .size = 1,
+                                               .count = 8,
+                                               .addr = PORT,
+                                               .gpa = 0x100000}),
+                     0);
     ck_assert_uint_eq(rd(QST_X86_IO, PORT, 1), 8); /* the last one that was written */
-    ck_assert_int_eq(sim_rep(gsp, 0, &(struct sim_rep){ .type = QST_X86_IO, .size = 1, .count = 4, .down = true,
-                                                        .addr = PORT, .gpa = 0x100007 }), 0);
+    ck_assert_int_eq(sim_rep(gsp, 0,
+                             &(struct sim_rep){.type = QST_X86_IO,
+                                               .size = 1,
+                                               .count = 4,
+                                               .down = true,
+                                               .addr = PORT,
+                                               .gpa = 0x100007}),
+                     0);
     ck_assert_int_eq(vm_ram_read(gsp, 0x100000, back, 8), 0);
     for (unsigned i = 0; i < 8; i++)
         ck_assert_uint_eq(back[i], i < 4 ? i + 1 : 8);
@@ -209,8 +235,12 @@ static int raw(struct ioreq_slot *req)
 /* rep stos: one value to `count` addresses. */
 START_TEST(plain_write_with_a_count)
 {
-    struct ioreq_slot req = { .addr = MMIO + 12, .data = 0xabcd, .count = 4, .size = 2, .type = IOREQ_MEMORY,
-                              .control = IOREQ_CONTROL_DF };
+    struct ioreq_slot req = {.addr = MMIO + 12,
+                             .data = 0xabcd,
+                             .count = 4,
+                             .size = 2,
+                             .type = IOREQ_MEMORY,
+                             .control = IOREQ_CONTROL_DF};
 
     open_guest(1, false);
     add("store,loc=mem:0xfe000000,size=16");
@@ -222,17 +252,22 @@ START_TEST(plain_write_with_a_count)
 }
 END_TEST
 
-/* Nonsense in any field: an answer comes, the guest and we live on, and the next request is served. */
+/* Nonsense in any field: an answer comes, the guest and we live on, and the next request is served.
+ */
 START_TEST(malformed_requests_are_answered)
 {
     static const struct ioreq_slot bad[] = {
-        { .addr = MMIO, .count = 1, .size = 0, .type = IOREQ_MEMORY, .control = IOREQ_CONTROL_READ },
-        { .addr = MMIO, .count = 1, .size = 3, .type = IOREQ_MEMORY, .control = IOREQ_CONTROL_READ },
-        { .addr = MMIO, .count = 1, .size = 0x80000000u, .type = IOREQ_MEMORY, .control = IOREQ_CONTROL_READ },
-        { .addr = MMIO, .count = 0, .size = 4, .type = IOREQ_MEMORY, .control = IOREQ_CONTROL_READ },
-        { .addr = MMIO, .count = UINT32_MAX, .size = 1, .type = IOREQ_MEMORY },
-        { .addr = PORT, .count = 1, .size = 8, .type = IOREQ_PORT, .control = IOREQ_CONTROL_READ },
-        { .addr = MMIO, .count = 1, .size = 4, .type = 77, .control = IOREQ_CONTROL_READ },
+        {.addr = MMIO, .count = 1, .size = 0, .type = IOREQ_MEMORY, .control = IOREQ_CONTROL_READ},
+        {.addr = MMIO, .count = 1, .size = 3, .type = IOREQ_MEMORY, .control = IOREQ_CONTROL_READ},
+        {.addr = MMIO,
+         .count = 1,
+         .size = 0x80000000u,
+         .type = IOREQ_MEMORY,
+         .control = IOREQ_CONTROL_READ},
+        {.addr = MMIO, .count = 0, .size = 4, .type = IOREQ_MEMORY, .control = IOREQ_CONTROL_READ},
+        {.addr = MMIO, .count = UINT32_MAX, .size = 1, .type = IOREQ_MEMORY},
+        {.addr = PORT, .count = 1, .size = 8, .type = IOREQ_PORT, .control = IOREQ_CONTROL_READ},
+        {.addr = MMIO, .count = 1, .size = 4, .type = 77, .control = IOREQ_CONTROL_READ},
     };
     struct guest_stats stats;
 
@@ -242,8 +277,11 @@ START_TEST(malformed_requests_are_answered)
     configured();
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct ioreq_cpu *cpu = &gsp->dispatch.cpu[0];
-        struct ioreq_slot req = { .addr = bad[i].addr, .count = bad[i].count, .size = bad[i].size,
-                                  .type = bad[i].type, .control = bad[i].control };
+        struct ioreq_slot req = {.addr = bad[i].addr,
+                                 .count = bad[i].count,
+                                 .size = bad[i].size,
+                                 .type = bad[i].type,
+                                 .control = bad[i].control};
 
         /* Straight to the server: Xen would never deliver most of them. */
         ck_assert_uint_eq(ioreq_serve(cpu, &req), UINT64_MAX);
@@ -258,14 +296,19 @@ END_TEST
 /* RAM operands that aren't RAM: reads all ones, writes vanish. Also one that wraps at 2^64. */
 START_TEST(string_operands_outside_ram)
 {
-    static const uint64_t nowhere[] = { UINT64_C(0x8000000000), 0xd0000000, UINT64_MAX - 3, UINT64_MAX };
+    static const uint64_t nowhere[] = {UINT64_C(0x8000000000), 0xd0000000, UINT64_MAX - 3,
+                                       UINT64_MAX};
 
     open_guest(1, false);
     add("store,loc=mem:0xfe000000,size=4096");
     configured();
     for (size_t i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
-        struct ioreq_slot req = { .addr = MMIO, .data = nowhere[i], .count = 2, .size = 8, .type = IOREQ_MEMORY,
-                                  .control = IOREQ_CONTROL_DATA_IS_PTR };
+        struct ioreq_slot req = {.addr = MMIO,
+                                 .data = nowhere[i],
+                                 .count = 2,
+                                 .size = 8,
+                                 .type = IOREQ_MEMORY,
+                                 .control = IOREQ_CONTROL_DATA_IS_PTR};
 
         wr(QST_MEMORY, MMIO, 8, 0);
         ck_assert_int_eq(raw(&req), 0);
@@ -329,8 +372,11 @@ START_TEST(unsupported_access_is_logged_or_ends_the_run)
     ck_assert_ptr_null(strstr(log_text, "nobody answers"));
     {
         /* A region without access: NOPERMS takes no range, so go through a vdev that refuses. */
-        struct ioreq_slot req = { .addr = MMIO + 0x100000, .count = 1, .size = 4, .type = IOREQ_MEMORY,
-                                  .control = IOREQ_CONTROL_READ };
+        struct ioreq_slot req = {.addr = MMIO + 0x100000,
+                                 .count = 1,
+                                 .size = 4,
+                                 .type = IOREQ_MEMORY,
+                                 .control = IOREQ_CONTROL_READ};
 
         ck_assert_uint_eq(ioreq_serve(&gsp->dispatch.cpu[0], &req), 0xffffffff);
     }
@@ -347,7 +393,8 @@ static void *run_guest(void *arg)
 
 START_TEST(the_end_of_the_guest_ends_the_run)
 {
-    static const enum guest_end ends[] = { GUEST_POWEROFF, GUEST_REBOOT, GUEST_CRASHED, GUEST_DESTROYED };
+    static const enum guest_end ends[] = {GUEST_POWEROFF, GUEST_REBOOT, GUEST_CRASHED,
+                                          GUEST_DESTROYED};
 
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         pthread_t thread;
@@ -388,20 +435,20 @@ START_TEST(errors_of_a_vdev_name_what_was_expected)
         int error;
         const char *says;
     } row[] = {
-        { "nosuch", ENOENT, "vdev \"nosuch\": there is no vdev of this name" },
-        { "", EINVAL, "expected NAME or NAME,key=value" },
-        { "store,=3", EINVAL, "expected NAME or NAME,key=value" },
-        { "store,loc=0x1000", EINVAL, "loc=0x1000: expected mem:ADDRESS or io:PORT" },
-        { "store,loc=mem:-1", EINVAL, "expected mem:ADDRESS or io:PORT" },
-        { "store,loc", EINVAL, "expected mem:ADDRESS or io:PORT" },
-        { "store,colour=red", EINVAL, "unknown option \"colour\"" },
-        { "store,size=many", EINVAL, "size=many: refused" },
-        { "store,size", EINVAL, "size: expected a value" },
-        { "trace,emit-logger=1", EINVAL, "emit-logger: expected no value" },
-        { "store,loc=mem:0xfee00000", EBUSY, "the local APIC" },
-        { "store,loc=mem:0x1000", EEXIST, "can't lie at mem:0x1000" },
-        { "store,loc=io:0xfffe,size=4", EOVERFLOW, "can't lie at io:0xfffe" },
-        { "store,loc=mem:0xfe000000", EEXIST, "can't lie at mem:0xfe000000" },
+        {"nosuch", ENOENT, "vdev \"nosuch\": there is no vdev of this name"},
+        {"", EINVAL, "expected NAME or NAME,key=value"},
+        {"store,=3", EINVAL, "expected NAME or NAME,key=value"},
+        {"store,loc=0x1000", EINVAL, "loc=0x1000: expected mem:ADDRESS or io:PORT"},
+        {"store,loc=mem:-1", EINVAL, "expected mem:ADDRESS or io:PORT"},
+        {"store,loc", EINVAL, "expected mem:ADDRESS or io:PORT"},
+        {"store,colour=red", EINVAL, "unknown option \"colour\""},
+        {"store,size=many", EINVAL, "size=many: refused"},
+        {"store,size", EINVAL, "size: expected a value"},
+        {"trace,emit-logger=1", EINVAL, "emit-logger: expected no value"},
+        {"store,loc=mem:0xfee00000", EBUSY, "the local APIC"},
+        {"store,loc=mem:0x1000", EEXIST, "can't lie at mem:0x1000"},
+        {"store,loc=io:0xfffe,size=4", EOVERFLOW, "can't lie at io:0xfffe"},
+        {"store,loc=mem:0xfe000000", EEXIST, "can't lie at mem:0xfe000000"},
     };
 
     open_guest(1, false);
@@ -410,9 +457,10 @@ START_TEST(errors_of_a_vdev_name_what_was_expected)
         log_text[0] = '\0';
         errno = 0;
         ck_assert_int_eq(guest_add_vdev(gsp, row[i].spec), -1);
-        ck_assert_msg(errno == row[i].error, "%s: %s, not %s", row[i].spec, strerror(errno), strerror(row[i].error));
-        ck_assert_msg(strstr(log_text, row[i].says) != NULL, "%s: \"%s\" says nothing of \"%s\"", row[i].spec,
-                      log_text, row[i].says);
+        ck_assert_msg(errno == row[i].error, "%s: %s, not %s", row[i].spec, strerror(errno),
+                      strerror(row[i].error));
+        ck_assert_msg(strstr(log_text, row[i].says) != NULL, "%s: \"%s\" says nothing of \"%s\"",
+                      row[i].spec, log_text, row[i].says);
     }
     configured();
     ck_assert_int_eq(guest_add_vdev(gsp, "null"), -1);
@@ -441,11 +489,12 @@ START_TEST(vdev_without_a_location_gets_one)
 }
 END_TEST
 
-/* Eight servers with 255 ranges each, every other port: the next one finds no place, and nothing breaks. */
+/* Eight servers with 255 ranges each, every other port: the next one finds no place, and nothing
+ * breaks. */
 START_TEST(ranges_and_servers_run_out)
 {
-    struct gasp_region region = { .flags = GRF_VIRT_RD | GRF_VIRT_WR | GRF_ACTIVE,
-                                  .guest = { .length = 4, .type = QST_MEMORY } };
+    struct gasp_region region = {.flags = GRF_VIRT_RD | GRF_VIRT_WR | GRF_ACTIVE,
+                                 .guest = {.length = 4, .type = QST_MEMORY}};
     unsigned n = 0;
 
     open_guest(1, false);
@@ -467,8 +516,8 @@ END_TEST
 
 START_TEST(regions_change_while_the_guest_runs)
 {
-    struct gasp_region region = { .flags = GRF_VIRT_RD | GRF_VIRT_WR | GRF_ACTIVE,
-                                  .guest = { .location = MMIO, .length = 16, .type = QST_MEMORY } };
+    struct gasp_region region = {.flags = GRF_VIRT_RD | GRF_VIRT_WR | GRF_ACTIVE,
+                                 .guest = {.location = MMIO, .length = 16, .type = QST_MEMORY}};
 
     open_guest(1, false);
     add("store,loc=mem:0xfe000000,size=16");
@@ -488,7 +537,8 @@ START_TEST(regions_change_while_the_guest_runs)
 }
 END_TEST
 
-/* The guest gives pages up: nothing of ours keeps them, what's gone is ENOENT, the rest is as it was. */
+/* The guest gives pages up: nothing of ours keeps them, what's gone is ENOENT, the rest is as it
+ * was. */
 START_TEST(ballooned_pages_are_let_go)
 {
     struct hv_sim_usage before, after;
@@ -506,7 +556,7 @@ START_TEST(ballooned_pages_are_let_go)
     ck_assert_int_eq(sim_balloon(gsp, true, 0x201000, 0x1000), 0);
     rd(QST_MEMORY, MMIO, 4); /* INVALIDATE comes before it */
     do {
-        struct timespec ms = { .tv_nsec = 1000000 };
+        struct timespec ms = {.tv_nsec = 1000000};
 
         nanosleep(&ms, NULL);
         hv_sim_usage(gsp->hv, &after);
@@ -522,13 +572,14 @@ START_TEST(ballooned_pages_are_let_go)
 }
 END_TEST
 
-/* The n-th hypervisor call fails, for all n, in a whole life of a guest: everything is given back, the guest lives. */
+/* The n-th hypervisor call fails, for all n, in a whole life of a guest: everything is given back,
+ * the guest lives. */
 START_TEST(every_hypervisor_call_may_fail)
 {
     unsigned long total = 0;
 
     for (unsigned long nth = 0; nth == 0 || nth <= total; nth++) {
-        struct sim_options sim = { .size = sizeof(sim), .vcpus = 2 };
+        struct sim_options sim = {.size = sizeof(sim), .vcpus = 2};
         struct hv_sim_usage before, after;
         struct hv *hv;
         bool ok;
@@ -558,9 +609,11 @@ START_TEST(every_hypervisor_call_may_fail)
         trap_dispose(&gsp->gasp);
         ram_dispose(&gsp->gasp.ram);
         hv_sim_usage(hv, &after);
-        ck_assert_msg(after.servers == 0 && after.ranges == 0 && after.ioreq_pages == 0 && after.bound_ports == 0 &&
-                      after.mapped_pages == 0 && !after.crashed && after.pause_count == before.pause_count,
-                      "call %lu: left behind: %u servers, %u ranges, %u pages of requests, %u ports, %lu mapped pages",
+        ck_assert_msg(after.servers == 0 && after.ranges == 0 && after.ioreq_pages == 0 &&
+                          after.bound_ports == 0 && after.mapped_pages == 0 && !after.crashed &&
+                          after.pause_count == before.pause_count,
+                      "call %lu: left behind: %u servers, %u ranges, %u pages of requests, %u "
+                      "ports, %lu mapped pages",
                       nth, after.servers, after.ranges, after.ioreq_pages, after.bound_ports,
                       (unsigned long)after.mapped_pages);
         tear_down();
@@ -582,7 +635,7 @@ struct mixed {
 static void *mixed_accesses(void *arg)
 {
     struct mixed *job = arg;
-    uint8_t copy[256] = { 0 };
+    uint8_t copy[256] = {0};
     uint64_t x = 88172645463325252u + job->vcpu, value;
 
     for (unsigned long i = 0; i < job->n; i++) {
@@ -604,7 +657,8 @@ static void *mixed_accesses(void *arg)
 
             memcpy(&expected, copy + at, size);
             if (sim_read(gsp, job->vcpu, port ? QST_X86_IO : QST_MEMORY,
-                         (port ? PORT : MMIO) + job->vcpu * 256 + at, size, &value) < 0 || value != expected)
+                         (port ? PORT : MMIO) + job->vcpu * 256 + at, size, &value) < 0 ||
+                value != expected)
                 job->wrong++;
         }
     }
@@ -614,7 +668,7 @@ static void *mixed_accesses(void *arg)
 START_TEST(two_vcpus_get_no_wrong_answer)
 {
     const char *n = getenv("XENGASP_MIXED_COUNT");
-    struct mixed job[2] = { { .vcpu = 0 }, { .vcpu = 1 } };
+    struct mixed job[2] = {{.vcpu = 0}, {.vcpu = 1}};
     struct guest_stats stats;
     pthread_t thread[2];
 

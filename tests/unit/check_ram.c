@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Guest RAM on the simulated hypervisor: registering, the mapping, what is found at attach, the guest's memory map. */
+/* Guest RAM on the simulated hypervisor: registering, the mapping, what is found at attach, the
+ * guest's memory map. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ static struct space memory;
 
 static void add_ram(uint64_t first, uint64_t bytes)
 {
-    struct space_region region = { .flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE };
+    struct space_region region = {.flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE};
     struct space_map *map;
 
     ck_assert_int_eq(range_make(&region.range, first, bytes, LIMIT - 1), 0);
@@ -77,7 +78,7 @@ static uint64_t pool(void)
 
 static struct range at(uint64_t first, uint64_t bytes)
 {
-    return (struct range){ first, first + bytes - 1 };
+    return (struct range){first, first + bytes - 1};
 }
 
 START_TEST(populated_ram_is_zeroed_and_counted)
@@ -85,7 +86,7 @@ START_TEST(populated_ram_is_zeroed_and_counted)
     struct hv_info before, after;
     uint64_t pool_before, word = 1;
 
-    open_hv((struct hv_sim_options){ 0 });
+    open_hv((struct hv_sim_options){0});
     before = info();
     pool_before = pool();
     /* 4 KiB-wise at both ends, 2 MiB in the middle. */
@@ -106,7 +107,7 @@ START_TEST(populating_over_the_guests_pages_is_refused)
 {
     struct hv_sim_usage before;
 
-    open_hv((struct hv_sim_options){ 0 });
+    open_hv((struct hv_sim_options){0});
     before = usage();
     errno = 0;
     ck_assert_int_eq(ram_populate(&ram, at(8 * MIB - 0x1000, 0x2000), false), -1);
@@ -124,11 +125,11 @@ END_TEST
 /* The host runs out of memory at page n: the call fails and nothing has changed. */
 START_TEST(running_out_changes_nothing)
 {
-    static const uint64_t free_pages[] = { 1, 511, 512, 513 };
+    static const uint64_t free_pages[] = {1, 511, 512, 513};
     struct hv_info before, after;
     uint64_t pool_before;
 
-    open_hv((struct hv_sim_options){ .host_pages = free_pages[_i] });
+    open_hv((struct hv_sim_options){.host_pages = free_pages[_i]});
     before = info();
     pool_before = pool();
     errno = 0;
@@ -152,7 +153,7 @@ START_TEST(every_call_of_populate_may_fail)
         unsigned long start;
         int rc;
 
-        open_hv((struct hv_sim_options){ 0 });
+        open_hv((struct hv_sim_options){0});
         before = info();
         pool_before = pool();
         start = hv_sim_calls(hv);
@@ -165,7 +166,8 @@ START_TEST(every_call_of_populate_may_fail)
         if (rc < 0) {
             ck_assert_uint_gt(nth, 0);
             ck_assert_msg(after.nr_pages == before.nr_pages, "call %lu leaves pages", nth);
-            ck_assert_msg(after.max_pages == before.max_pages, "call %lu leaves the limit raised", nth);
+            ck_assert_msg(after.max_pages == before.max_pages, "call %lu leaves the limit raised",
+                          nth);
             ck_assert_msg(pool() == pool_before, "call %lu leaves the pool raised", nth);
         }
         ck_assert_uint_eq(usage().mapped_pages, 0);
@@ -179,7 +181,7 @@ START_TEST(depopulate_gives_everything_back)
 {
     struct hv_info before;
 
-    open_hv((struct hv_sim_options){ 0 });
+    open_hv((struct hv_sim_options){0});
     before = info();
     ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), true), 0);
     ck_assert_int_eq(ram_depopulate(&ram, at(GIB4, 4 * MIB)), 0);
@@ -196,7 +198,7 @@ START_TEST(read_and_write_across_chunks)
 {
     uint8_t out[0x3000], in[0x3000], guest[0x3000];
 
-    open_hv((struct hv_sim_options){ 0 });
+    open_hv((struct hv_sim_options){0});
     for (size_t i = 0; i < sizeof(out); i++)
         out[i] = (uint8_t)(i * 7 + i / 256);
     for (uint64_t gpa = 2 * MIB - 0x1801; gpa < 2 * MIB; gpa += 0x7ff) {
@@ -224,19 +226,19 @@ START_TEST(reads_outside_ram)
         size_t size;
         int error;
     } row[] = {
-        { 8 * MIB, 1, ENOENT },
-        { 8 * MIB - 1, 2, ENOENT },           /* the last byte isn't RAM */
-        { LIMIT - 1, 1, ENOENT },
-        { LIMIT - 1, 2, ENOENT },
-        { LIMIT, 4, ENOENT },
-        { UINT64_MAX, 1, ENOENT },
-        { UINT64_MAX, 2, EOVERFLOW },
-        { 0x1000, SIZE_MAX, EOVERFLOW },
-        { UINT64_MAX - 0xfff, 0x12000, EOVERFLOW }, /* seL4's reads this "successfully" */
+        {8 * MIB, 1, ENOENT},
+        {8 * MIB - 1, 2, ENOENT}, /* the last byte isn't RAM */
+        {LIMIT - 1, 1, ENOENT},
+        {LIMIT - 1, 2, ENOENT},
+        {LIMIT, 4, ENOENT},
+        {UINT64_MAX, 1, ENOENT},
+        {UINT64_MAX, 2, EOVERFLOW},
+        {0x1000, SIZE_MAX, EOVERFLOW},
+        {UINT64_MAX - 0xfff, 0x12000, EOVERFLOW}, /* seL4's reads this "successfully" */
     };
     uint64_t word = 0x55;
 
-    open_hv((struct hv_sim_options){ 0 });
+    open_hv((struct hv_sim_options){0});
     for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
         errno = 0;
         ck_assert_int_eq(ram_read(&ram, row[i].gpa, &word, row[i].size), -1);
@@ -256,7 +258,8 @@ struct touched {
     int result;
 };
 
-static int on_touch(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size, size_t offset, void *cookie)
+static int on_touch(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size, size_t offset,
+                    void *cookie)
 {
     struct touched *t = cookie;
 
@@ -271,20 +274,21 @@ static int on_touch(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size, si
 /* The example of facts: touch(0x10ff0, 0x2020) is four calls, ascending, each inside one page. */
 START_TEST(touch_calls_once_for_each_page)
 {
-    struct touched t = { 0 };
+    struct touched t = {0};
 
-    open_hv((struct hv_sim_options){ 0 });
+    open_hv((struct hv_sim_options){0});
     ck_assert_int_eq(ram_touch(&ram, NULL, 0x10ff0, 0x2020, on_touch, &t), 0);
     ck_assert_uint_eq(t.n, 4);
     for (unsigned i = 0; i < 4; i++) {
-        static const uint64_t gpa[] = { 0x10ff0, 0x11000, 0x12000, 0x13000 };
-        static const size_t size[] = { 0x10, 0x1000, 0x1000, 0x10 }, offset[] = { 0, 0x10, 0x1010, 0x2010 };
+        static const uint64_t gpa[] = {0x10ff0, 0x11000, 0x12000, 0x13000};
+        static const size_t size[] = {0x10, 0x1000, 0x1000, 0x10},
+                            offset[] = {0, 0x10, 0x1010, 0x2010};
 
         ck_assert_uint_eq(t.gpa[i], gpa[i]);
         ck_assert_uint_eq(t.size[i], size[i]);
         ck_assert_uint_eq(t.offset[i], offset[i]);
     }
-    t = (struct touched){ .result = 7 };
+    t = (struct touched){.result = 7};
     ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x4000, on_touch, &t), 7);
     ck_assert_uint_eq(t.n, 2);
 }
@@ -293,9 +297,9 @@ END_TEST
 /* A hole at the first, a middle, and the last page: no call at all. */
 START_TEST(touch_over_a_hole_calls_nobody)
 {
-    struct touched t = { 0 };
+    struct touched t = {0};
 
-    open_hv((struct hv_sim_options){ .running = true });
+    open_hv((struct hv_sim_options){.running = true});
     ck_assert_int_eq(hv_sim_balloon(hv, true, 0x12, 1), 0);
     for (uint64_t gpa = 0x10000; gpa <= 0x12000; gpa += 0x1000) {
         errno = 0;
@@ -317,7 +321,7 @@ START_TEST(pinned_chunks_outlive_an_invalidation)
 {
     uint64_t word = 42;
 
-    open_hv((struct hv_sim_options){ 0 });
+    open_hv((struct hv_sim_options){0});
     ck_assert_int_eq(ram_write(&ram, 0x1000, &word, 8), 0);
     ck_assert_int_eq(ram_write(&ram, 4 * MIB, &word, 8), 0);
     ck_assert_int_eq(ram_pin(&ram, at(0x1000, 0x1000)), 0);
@@ -339,13 +343,13 @@ START_TEST(a_hole_that_was_filled_again_is_found)
     uint64_t word = 42;
     int tries = 0;
 
-    open_hv((struct hv_sim_options){ .running = true });
+    open_hv((struct hv_sim_options){.running = true});
     ck_assert_int_eq(hv_sim_balloon(hv, true, 0x12, 1), 0);
     ck_assert_int_eq(ram_read(&ram, 0x12000, &word, 8), -1);
     ck_assert_int_eq(hv_sim_balloon(hv, false, 0x12, 1), 0);
-    ck_assert_int_eq(hv_sim_ram(hv, true, 0x12000, &(uint64_t){ 77 }, 8), 0);
+    ck_assert_int_eq(hv_sim_ram(hv, true, 0x12000, &(uint64_t){77}, 8), 0);
     while (ram_read(&ram, 0x12000, &word, 8) < 0) {
-        struct timespec ms = { .tv_nsec = 1000000 };
+        struct timespec ms = {.tv_nsec = 1000000};
 
         ck_assert_int_lt(++tries, 3000);
         nanosleep(&ms, NULL);
@@ -354,7 +358,8 @@ START_TEST(a_hole_that_was_filled_again_is_found)
 }
 END_TEST
 
-static void expect_discovered(const struct range *hint, size_t n_hint, const struct range *expected, size_t n_expected)
+static void expect_discovered(const struct range *hint, size_t n_hint, const struct range *expected,
+                              size_t n_expected)
 {
     struct hv_info now = info();
     struct range *range = NULL;
@@ -372,8 +377,8 @@ static void expect_discovered(const struct range *hint, size_t n_hint, const str
 
 START_TEST(discovers_a_guest_that_never_ran)
 {
-    open_hv((struct hv_sim_options){ .ram_bytes = 64 * MIB });
-    expect_discovered(NULL, 0, (struct range[]){ at(0, 64 * MIB) }, 1);
+    open_hv((struct hv_sim_options){.ram_bytes = 64 * MIB});
+    expect_discovered(NULL, 0, (struct range[]){at(0, 64 * MIB)}, 1);
 }
 END_TEST
 
@@ -381,21 +386,22 @@ START_TEST(discovers_a_running_guest_with_holes_and_ram_of_ours)
 {
     struct range hint = at(GIB4 + MIB, 0x3000);
 
-    open_hv((struct hv_sim_options){ .ram_bytes = 64 * MIB });
+    open_hv((struct hv_sim_options){.ram_bytes = 64 * MIB});
     ck_assert_int_eq(ram_populate(&ram, hint, false), 0);
     ck_assert_int_eq(hv->ops->unpause(hv), 0);
     ck_assert_int_eq(hv_sim_balloon(hv, true, 0x100, 2), 0);
-    expect_discovered(&hint, 1, (struct range[]){ at(0, 0x100000), at(0x102000, 64 * MIB - 0x102000), hint }, 3);
+    expect_discovered(
+        &hint, 1, (struct range[]){at(0, 0x100000), at(0x102000, 64 * MIB - 0x102000), hint}, 3);
 }
 END_TEST
 
 /* Without the hint: 2 MiB far above everything are found all the same. */
 START_TEST(discovers_ram_far_away)
 {
-    open_hv((struct hv_sim_options){ .ram_bytes = 16 * MIB });
+    open_hv((struct hv_sim_options){.ram_bytes = 16 * MIB});
     ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), false), 0);
     ck_assert_int_eq(hv->ops->unpause(hv), 0);
-    expect_discovered(NULL, 0, (struct range[]){ at(0, 16 * MIB), at(GIB4, 4 * MIB) }, 2);
+    expect_discovered(NULL, 0, (struct range[]){at(0, 16 * MIB), at(GIB4, 4 * MIB)}, 2);
 }
 END_TEST
 
@@ -415,13 +421,13 @@ static uint32_t entries_of_type(uint32_t type)
 START_TEST(extends_the_guests_memory_map)
 {
     struct ram_map_entry more[] = {
-        { at(GIB4, 16 * MIB), RAM_MAP_RAM },
-        { at(0xfe000000, 0x1000), RAM_MAP_RESERVED },
-        { at(0x1000, 0x1000), RAM_MAP_RESERVED }, /* in the map already */
+        {at(GIB4, 16 * MIB), RAM_MAP_RAM},
+        {at(0xfe000000, 0x1000), RAM_MAP_RESERVED},
+        {at(0x1000, 0x1000), RAM_MAP_RESERVED}, /* in the map already */
     };
     uint32_t n_ram, n_reserved;
 
-    open_hv((struct hv_sim_options){ 0 });
+    open_hv((struct hv_sim_options){0});
     n_ram = entries_of_type(RAM_MAP_RAM);
     n_reserved = entries_of_type(RAM_MAP_RESERVED);
     ck_assert_int_eq(ram_extend_memory_map(&ram, more, 3), 0);
@@ -439,8 +445,8 @@ START_TEST(a_memory_map_that_gets_too_long_is_left_alone)
     uint32_t n_ram;
 
     for (size_t i = 0; i < START_INFO_MAX_ENTRIES + 1; i++)
-        more[i] = (struct ram_map_entry){ at(GIB4 + i * MIB, 0x1000), RAM_MAP_RAM };
-    open_hv((struct hv_sim_options){ 0 });
+        more[i] = (struct ram_map_entry){at(GIB4 + i * MIB, 0x1000), RAM_MAP_RAM};
+    open_hv((struct hv_sim_options){0});
     n_ram = entries_of_type(RAM_MAP_RAM);
     errno = 0;
     ck_assert_int_eq(ram_extend_memory_map(&ram, more, START_INFO_MAX_ENTRIES + 1), -1);
@@ -470,7 +476,7 @@ START_TEST(copies_while_chunks_are_dropped)
 {
     pthread_t thread[3];
 
-    open_hv((struct hv_sim_options){ 0 });
+    open_hv((struct hv_sim_options){0});
     for (uintptr_t i = 0; i < 3; i++)
         ck_assert_int_eq(pthread_create(&thread[i], NULL, copy_thread, (void *)(i + 1)), 0);
     for (int i = 0; i < 300; i++) {

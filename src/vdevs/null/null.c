@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * null: reads give zero, writes vanish. The template of a vdev: copy this file, rename, and fill in.
+ * null: reads give zero, writes vanish. The template of a vdev: copy this file, rename, and fill
+ * in.
  */
 #include <xengasp/vdev.h>
 
@@ -21,18 +22,21 @@ static int null_control(vdev_t *vdp, unsigned ctrl, const char *arg)
 }
 
 /* The guest reads vopnd->length bytes at vdev_offset(vdp, vopnd). */
-static enum vdev_ref_status null_read(vdev_t *vdp, unsigned cookie, const struct qvm_state_block *vopnd,
+static enum vdev_ref_status null_read(vdev_t *vdp, unsigned cookie,
+                                      const struct qvm_state_block *vopnd,
                                       const struct qvm_state_block *oopnd, struct guest_cpu *gcp)
 {
     uint64_t zero = 0;
 
     (void)vdp;
     (void)cookie;
-    return guest_cpu_write(gcp, GXF_NONE, oopnd, 1, &zero, (unsigned)vopnd->length) ? VRS_BUS_ERROR : VRS_NORMAL;
+    return guest_cpu_write(gcp, GXF_NONE, oopnd, 1, &zero, (unsigned)vopnd->length) ? VRS_BUS_ERROR
+                                                                                    : VRS_NORMAL;
 }
 
 /* The guest writes; guest_cpu_read would fetch what. */
-static enum vdev_ref_status null_write(vdev_t *vdp, unsigned cookie, const struct qvm_state_block *vopnd,
+static enum vdev_ref_status null_write(vdev_t *vdp, unsigned cookie,
+                                       const struct qvm_state_block *vopnd,
                                        const struct qvm_state_block *oopnd, struct guest_cpu *gcp)
 {
     struct null *null = vdp->v_device;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace: a 32-bit location that counts up once a second and can be written; with "emit-logger" every access is
- * logged (at a bounded rate). After the sample vdev of the QNX manual.
+ * trace: a 32-bit location that counts up once a second and can be written; with "emit-logger"
+ * every access is logged (at a bounded rate). After the sample vdev of the QNX manual.
  */
 #include <time.h>
 #include <xengasp/vdev.h>
@@ -13,7 +13,7 @@ struct trace {
 };
 
 enum { OPT_EMIT_LOGGER };
-static const char *const options[] = { [OPT_EMIT_LOGGER] = "0emit-logger", NULL };
+static const char *const options[] = {[OPT_EMIT_LOGGER] = "0emit-logger", NULL};
 
 static uint64_t now(void)
 {
@@ -53,13 +53,15 @@ static void emit(vdev_t *vdp, const char *what, const struct qvm_state_block *vo
     const struct trace *trace = vdp->v_device;
 
     if (trace->log)
-        vdev_log(vdp, GUEST_LOG_INFO, "vCPU %u %s %llu bytes at %s:%#llx: %#llx", guest_cpu_index(gcp), what,
-                 (unsigned long long)vopnd->length, vopnd->type == QST_MEMORY ? "mem" : "io",
-                 (unsigned long long)vopnd->location, (unsigned long long)data);
+        vdev_log(vdp, GUEST_LOG_INFO, "vCPU %u %s %llu bytes at %s:%#llx: %#llx",
+                 guest_cpu_index(gcp), what, (unsigned long long)vopnd->length,
+                 vopnd->type == QST_MEMORY ? "mem" : "io", (unsigned long long)vopnd->location,
+                 (unsigned long long)data);
 }
 
 /* A part of the location, as little-endian memory has it. */
-static enum vdev_ref_status trace_read(vdev_t *vdp, unsigned cookie, const struct qvm_state_block *vopnd,
+static enum vdev_ref_status trace_read(vdev_t *vdp, unsigned cookie,
+                                       const struct qvm_state_block *vopnd,
                                        const struct qvm_state_block *oopnd, struct guest_cpu *gcp)
 {
     uint32_t data = value(vdp->v_device) >> 8 * vdev_offset(vdp, vopnd);
@@ -71,7 +73,8 @@ static enum vdev_ref_status trace_read(vdev_t *vdp, unsigned cookie, const struc
     return VRS_NORMAL;
 }
 
-static enum vdev_ref_status trace_write(vdev_t *vdp, unsigned cookie, const struct qvm_state_block *vopnd,
+static enum vdev_ref_status trace_write(vdev_t *vdp, unsigned cookie,
+                                        const struct qvm_state_block *vopnd,
                                         const struct qvm_state_block *oopnd, struct guest_cpu *gcp)
 {
     struct trace *trace = vdp->v_device;
