@@ -136,6 +136,7 @@ struct hv_ops {
     /* ioreq servers. Errors are Xen's: ENOSPC (nine servers), ENOENT, EEXIST (overlap within the
      * server), ENOMEM (no slot for a merged range), EINVAL. */
     int (*server_create)(struct hv *hv, unsigned *server_r);
+    /* Answer what is open first: a vCPU that waits for the server isn't told, and may wait for ever. */
     int (*server_destroy)(struct hv *hv, unsigned server);
     int (*server_enable)(struct hv *hv, unsigned server, bool on);
     bool (*server_exists)(struct hv *hv, unsigned server);

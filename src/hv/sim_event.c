@@ -291,6 +291,7 @@ int hv_sim_events_notify(struct hv_events *ev, int port)
     b = find(ev, port);
     if (b && b->port) {
         atomic_fetch_add(&b->port->notifies, 1);
+        atomic_fetch_add(&ev->sim->vcpu[b->port->vcpu].notifies, 1);
         hv_sim_vcpu_wake(&ev->sim->vcpu[b->port->vcpu]);
     }
     pthread_mutex_unlock(&ev->lock);

@@ -93,15 +93,18 @@ struct sim_server {
 struct sim_pending {
     struct sim_server *server;
     struct sim_port *port;
+    unsigned vcpu;
     uint32_t notifies; /* seen so far */
     uint8_t state;     /* the last one seen */
+    bool orphan;       /* its server is gone */
 };
 
 struct sim_vcpu {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     _Atomic bool asleep;
-    _Atomic bool invalidate; /* IOREQ_INVALIDATE is due */
+    _Atomic bool invalidate;   /* IOREQ_INVALIDATE is due */
+    _Atomic uint32_t notifies; /* of all its ports */
     /* Of the thread that drives this vCPU. */
     unsigned npending;
     struct sim_pending pending[HV_MAX_SERVERS];

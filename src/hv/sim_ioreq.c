@@ -107,6 +107,7 @@ static bool send(struct sim *sim, struct sim_vcpu *v, struct sim_server *s,
     v->pending[v->npending++] = (struct sim_pending){
         .server = s,
         .port = port,
+        .vcpu = (unsigned)(v - sim->vcpu),
         .notifies = atomic_load(&port->notifies),
         .state = IOREQ_STATE_READY,
     };
@@ -118,8 +119,25 @@ static bool send(struct sim *sim, struct sim_vcpu *v, struct sim_server *s,
 
 static bool told(struct sim *sim, const struct sim_pending *p)
 {
-    return atomic_load(&p->port->notifies) != p->notifies || atomic_load(&p->server->dead) ||
-           atomic_load(&sim->ended);
+    if (atomic_load(&sim->ended))
+        return true;
+    if (p->orphan)
+        return atomic_load(&sim->vcpu[p->vcpu].notifies) != p->notifies;
+    return atomic_load(&p->port->notifies) != p->notifies || atomic_load(&p->server->dead);
+}
+
+/*
+ * A request whose server has gone. Xen tells the vCPU nothing; any event for it makes it go on, and
+ * then a read gives 0.
+ */
+static bool look_orphan(struct sim_vcpu *v, struct sim_pending *p)
+{
+    v->data = 0;
+    if (p->orphan)
+        return true;
+    p->orphan = true;
+    p->notifies = atomic_load(&v->notifies);
+    return false;
 }
 
 /*
@@ -133,8 +151,10 @@ static bool look(struct sim *sim, struct sim_vcpu *v, struct sim_pending *p)
     uint8_t control, state;
 
     v->data = UINT64_MAX;
-    if (sim->ended || p->server->dead)
+    if (sim->ended)
         return true;
+    if (p->server->dead)
+        return look_orphan(v, p);
     slot = slot_of(sim, v, p->server);
     p->notifies = atomic_load(&p->port->notifies);
     control = atomic_load_explicit(&slot->control, memory_order_acquire);

@@ -277,7 +277,7 @@ static void ports_close(struct sim *sim, struct sim_server *s)
             hv_sim_port_close(s->port[i]);
 }
 
-/* Under the lock. Requests on their way end with all ones. */
+/* Under the lock. */
 static void destroy(struct sim *sim, unsigned id)
 {
     struct sim_server *s = sim->server[id];

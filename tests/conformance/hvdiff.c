@@ -73,10 +73,14 @@ static bool one(struct run *r, enum kind kind)
     return step(r, &op);
 }
 
-static bool life(struct run *r, unsigned long n)
+static bool life(struct run *r, unsigned long n, bool running)
 {
-    model_reset(&r->model);
-    if (!steps(r, n) || (r->model.number % 2 && !one(r, SHUT_DOWN)))
+    model_reset(&r->model, running);
+    if (!steps(r, n))
+        return false;
+    if (running)
+        return true;
+    if (r->model.number % 2 && !one(r, SHUT_DOWN))
         return false;
     return one(r, END) && steps(r, DYING) && one(r, RELEASE) && steps(r, GONE);
 }
@@ -84,20 +88,21 @@ static bool life(struct run *r, unsigned long n)
 static int run(void *arg)
 {
     struct run *r = arg;
-    bool ok = true;
+    bool ok = true, running = false;
 
     r->model.random = r->seed * 2 + 1; /* never 0 */
     while (ok && r->model.number < r->count) {
         for (unsigned i = 0; i < r->n; i++) {
             r->b[i].fixture = r->fixture[i];
-            if (!back_end_open(&r->b[i])) {
+            if (!back_end_open(&r->b[i], running)) {
                 perror("hvdiff: no guest");
                 return EXIT_FAILURE;
             }
         }
-        ok = life(r, GUEST_LIFE);
+        ok = life(r, GUEST_LIFE, running);
         for (unsigned i = 0; i < r->n; i++)
             back_end_close(&r->b[i]);
+        running = !running; /* they take turns */
     }
     free(r->model.content);
     printf("%s - hvdiff: seed %llu, %u operations\n", ok ? "ok 1" : "not ok 1",

@@ -19,7 +19,8 @@ enum {
     PAGES = 4,      /* mappings of ioreq pages at a time */
     HANDLES = 2,    /* of events */
     PORTS = 16,     /* bindings of one handle at a time */
-    LINE = 400,
+    ATTENDED = 4,   /* servers that are answered for at a time */
+    LINE = 600,
 };
 
 enum kind {
@@ -56,6 +57,11 @@ enum kind {
     DRAIN,
     UNMASK,
     NOTIFY,
+    ATTEND, /* these on a running guest: a server that is always answered for comes, */
+    LEAVE,  /* goes, */
+    TURN,   /* is enabled or disabled, */
+    TRAP,   /* gets a range or gives it up; */
+    ACCESS, /* and a vCPU makes an access */
     END,
     RELEASE, /* of the guest; of all that is mapped of it */
     KINDS
@@ -83,6 +89,12 @@ struct outcome {
     char line[LINE];
 };
 
+struct attended {
+    unsigned server;
+    struct ioreq_page *page; /* NULL: no server */
+    int port[DRIVEN_VCPUS];
+};
+
 struct back_end {
     const struct fixture *fixture;
     struct guest guest;
@@ -90,6 +102,7 @@ struct back_end {
     struct ioreq_page *page[PAGES];
     struct hv_events *ev[HANDLES];
     int port[HANDLES][PORTS]; /* 0: none */
+    struct attended attended[ATTENDED];
     int pipe[2];
     struct outcome out;
 };
@@ -103,14 +116,12 @@ struct page_content {
 struct model {
     uint64_t random;
     unsigned number;
-    bool dying;
+    bool running, dying;
     unsigned pauses;
     unsigned frame[FRAMES];  /* page that lies there; 0: none */
     unsigned window[WINDOW]; /* page that is mapped there; 0: none */
     unsigned nr_pages;       /* pages there have been: they are numbered from 1 */
     struct page_content *content;
-    uint64_t max_pages;
-    bool server[HV_MAX_SERVERS];
     bool page[PAGES];
     bool port[HANDLES][PORTS];
     unsigned events[HANDLES]; /* that are to come */
@@ -118,14 +129,21 @@ struct model {
 
 uint64_t frame_gfn(unsigned frame);
 
-bool back_end_open(struct back_end *b); /* with a fresh guest */
+bool back_end_open(struct back_end *b, bool running); /* with a fresh guest */
 void back_end_close(struct back_end *b);
 /* Runs it and sets b->out. */
 void execute(struct back_end *b, const struct op *op, const struct model *m);
 
-void model_reset(struct model *m);
+void execute_running(struct back_end *b, const struct op *op, const struct model *m);
+/* Adds to the line. */
+void say(struct outcome *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void model_reset(struct model *m, bool running);
 void generate(struct model *m, struct op *op);
 /* Takes the outcome over into the model. */
 void learn(struct model *m, const struct op *op, const struct outcome *out);
+unsigned below(struct model *m, unsigned n); /* a random number */
+void generate_running(struct model *m, struct op *op);
+void learn_access(struct model *m, const struct op *op);
 
 #endif

@@ -48,12 +48,17 @@ static const char *const names[KINDS] = {
     [DRAIN] = "drain events",
     [UNMASK] = "events_unmask",
     [NOTIFY] = "events_notify",
+    [ATTEND] = "attend",
+    [LEAVE] = "leave",
+    [TURN] = "turn",
+    [TRAP] = "trap",
+    [ACCESS] = "access",
     [END] = "destroy guest",
     [RELEASE] = "release mappings",
     [POPULATE_ABSURD] = "populate beyond the tables",
 };
 
-__attribute__((format(printf, 2, 3))) static void say(struct outcome *out, const char *format, ...)
+void say(struct outcome *out, const char *format, ...)
 {
     size_t used = strlen(out->line);
     va_list ap;
@@ -453,6 +458,13 @@ void execute(struct back_end *b, const struct op *op, const struct model *m)
     case NOTIFY:
         change_events(b, op, m);
         break;
+    case ATTEND:
+    case LEAVE:
+    case TURN:
+    case TRAP:
+    case ACCESS:
+        execute_running(b, op, m);
+        break;
     case END:
     case RELEASE:
         end(b, op, m);
@@ -463,12 +475,14 @@ void execute(struct back_end *b, const struct op *op, const struct model *m)
     state(b);
 }
 
-bool back_end_open(struct back_end *b)
+bool back_end_open(struct back_end *b, bool running)
 {
-    struct guest_options options = {.paging_pool = 256 * HV_PAGE_SIZE, .max_pages = 8192};
+    struct guest_options options = {
+        .paging_pool = 256 * HV_PAGE_SIZE, .max_pages = 8192, .running = running};
 
     memset(b->page, 0, sizeof(b->page));
     memset(b->port, 0, sizeof(b->port));
+    memset(b->attended, 0, sizeof(b->attended));
     if (pipe2(b->pipe, O_CLOEXEC | O_NONBLOCK) < 0)
         return false;
     b->window = mmap(NULL, (WINDOW + MAX_LIST) * HV_PAGE_SIZE, PROT_NONE,
@@ -485,6 +499,9 @@ void back_end_close(struct back_end *b)
 {
     for (unsigned i = 0; i < HANDLES; i++)
         OPS(b)->events_close(b->ev[i]);
+    for (unsigned i = 0; i < ATTENDED; i++)
+        if (b->attended[i].page)
+            OPS(b)->ioreq_page_unmap(HV(b), b->attended[i].page);
     b->fixture->close(&b->guest);
     munmap(b->window, (WINDOW + MAX_LIST) * HV_PAGE_SIZE);
     close(b->pipe[0]);

@@ -28,6 +28,12 @@ static const unsigned dying_weight[KINDS] = {
     [UNBIND] = 1,    [DRAIN] = 2,       [UNMASK] = 2,    [NOTIFY] = 2,
 };
 
+static const unsigned running_weight[KINDS] = {
+    [POPULATE] = 6, [POPULATE_2M] = 2, [DEPOPULATE] = 6, [DEPOPULATE_2M] = 1, [MAP] = 3,
+    [UNMAP] = 2,    [WRITE] = 3,       [READ] = 3,       [SET_MAX] = 1,       [MODIFIED] = 1,
+    [ATTEND] = 4,   [LEAVE] = 2,       [TURN] = 4,       [TRAP] = 24,         [ACCESS] = 48,
+};
+
 uint64_t frame_gfn(unsigned frame)
 {
     if (frame < REGION)
@@ -45,7 +51,7 @@ static uint64_t next(struct model *m)
     return m->random * 0x2545f4914f6cdd1d;
 }
 
-static unsigned below(struct model *m, unsigned n)
+unsigned below(struct model *m, unsigned n)
 {
     return (next(m) >> 33) % n;
 }
@@ -223,12 +229,22 @@ static void choose_rest(struct model *m, struct op *op)
     }
 }
 
+/* A running guest keeps its first pages. */
+static void spare_the_code(struct model *m, struct op *op)
+{
+    bool extents = op->kind == POPULATE_2M || op->kind == DEPOPULATE_2M;
+
+    for (size_t i = 0; m->running && i < op->n && op->kind != ACCESS; i++)
+        if (op->frame[i] < DRIVEN_PAGES)
+            op->frame[i] = extents ? EXTENT : DRIVEN_PAGES;
+}
+
 void generate(struct model *m, struct op *op)
 {
     memset(op, 0, sizeof(*op));
     op->number = ++m->number;
     do
-        op->kind = choose(m, m->dying ? dying_weight : weight);
+        op->kind = choose(m, m->running ? running_weight : m->dying ? dying_weight : weight);
     while (op->kind == UNPAUSE && m->pauses == 0);
     op->at = choose_where(m, m->window, WINDOW, op->kind == READ);
     op->spot = below(m, SPOTS);
@@ -267,14 +283,22 @@ void generate(struct model *m, struct op *op)
         op->slot = below(m, op->kind == BIND ? PAGES : PORTS);
         op->server = below(m, 3);
         break;
+    case ATTEND:
+    case LEAVE:
+    case TURN:
+    case TRAP:
+    case ACCESS:
+        generate_running(m, op);
+        break;
     default:
         choose_rest(m, op);
     }
+    spare_the_code(m, op);
 }
 
-void model_reset(struct model *m)
+void model_reset(struct model *m, bool running)
 {
-    struct model fresh = {.random = m->random, .number = m->number, .max_pages = m->max_pages};
+    struct model fresh = {.random = m->random, .number = m->number, .running = running};
 
     free(m->content);
     *m = fresh;
@@ -391,6 +415,9 @@ void learn(struct model *m, const struct op *op, const struct outcome *out)
     learn_memory(m, op, out);
     learn_events(m, op, out);
     switch (op->kind) {
+    case ACCESS:
+        learn_access(m, op);
+        break;
     case PAUSE:
         m->pauses += out->rc == 0;
         break;

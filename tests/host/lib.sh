@@ -12,6 +12,9 @@ GUESTS=$TEST_DIR/guests
 fail() { echo "FAIL: $*"; exit 1; }
 skip() { echo "$*"; exit 77; }
 
+# Files of the test that nobody wants back.
+SCRATCH=$(mktemp -d) || exit 1
+
 # Ends every domain that a test has made; nothing else is touched. A test that needs more at its
 # end defines at_end.
 at_end() { :; }
@@ -21,6 +24,7 @@ cleanup()
     for d in $(xl list 2>/dev/null | awk '/^xengasp-test-/ { print $1 }'); do
         xl destroy "$d" 2>/dev/null
     done
+    rm -rf "$SCRATCH"
 }
 trap cleanup EXIT
 trap 'exit 143' INT TERM
@@ -45,7 +49,7 @@ dmesg_has() { dmesg_since | grep -q -e "$1"; }
 # is called xengasp-test-NAME; it isn't started again when it ends.
 guest_config()
 {
-    config=/tmp/xengasp-test-$1.cfg
+    config=$SCRATCH/$1.cfg
     echo "name = \"xengasp-test-$1\"" > "$config"
     shift
     for key in on_poweroff on_reboot on_crash; do
@@ -59,6 +63,7 @@ guest_config()
 guest_start()
 {
     dmesg_mark
+    guest_name=$1
     # shellcheck disable=SC2086
     xl create -q ${XL_OPTIONS:-} "$(guest_config "$@")" || fail "xl create failed"
     # shellcheck disable=SC2034
@@ -68,8 +73,8 @@ guest_start()
 # test_kernel NAME 'PARAMETERS': prints the file name of a test kernel with these parameters.
 test_kernel()
 {
-    sh "$GUESTS/mkguest" "$GUESTS/testkernel" "/tmp/testkernel-$1" "$2" || fail "mkguest"
-    echo "/tmp/testkernel-$1"
+    sh "$GUESTS/mkguest" "$GUESTS/testkernel" "$SCRATCH/testkernel-$1" "$2" || fail "mkguest"
+    echo "$SCRATCH/testkernel-$1"
 }
 
 # The configuration lines that let the test kernel be an HVM guest beside QEMU: hvm_lines KERNEL
@@ -81,8 +86,8 @@ hvm_lines()
     [ ! -x "$qemu" ] || echo "device_model_override = \"$qemu\""
 }
 
-# The configuration lines of the Debian guest, whose commands (see tests/guests/linux/init) are COMMANDS:
-# linux_lines 'COMMANDS' [KERNEL-PARAMETER...]. The parameters here only make its boot shorter.
+# linux_lines 'COMMANDS' [KERNEL-PARAMETER...]: the configuration lines of the Debian guest; COMMANDS
+# as tests/guests/linux/init takes them. pci=noearly only makes the boot shorter.
 linux_lines()
 {
     printf '%s\n' 'type = "pvh"' "kernel = \"$GUESTS/vmlinuz\"" "ramdisk = \"$GUESTS/initramfs.gz\"" \
@@ -98,15 +103,16 @@ guest_console() { echo "/var/log/xen/console/guest-xengasp-test-$1.log"; }
 # What the test kernel has printed since dmesg_mark.
 guest_log() { dmesg_since | sed -n 's/.*(d[0-9]*) .*\(GUEST: .*\)/\1/p'; }
 
+domain_gone() { ! xl domid "xengasp-test-$1" >/dev/null 2>&1; }
+
 # guest_done SECONDS: waits for the test kernel's end, prints its lines; fails unless all was right.
+guest_ended() { dmesg_has 'GUEST: done' || domain_gone "$guest_name"; }
 guest_done()
 {
-    wait_for "$1" dmesg_has 'GUEST: done' || { guest_log; fail "the guest doesn't end"; }
+    wait_for "$1" guest_ended || { guest_log; fail "the guest doesn't end"; }
     guest_log
     dmesg_has 'GUEST: done ok' || fail "the guest found something wrong"
 }
-
-domain_gone() { ! xl domid "xengasp-test-$1" >/dev/null 2>&1; }
 
 # serve ARGUMENTS: starts store-service and waits until it is ready; its output goes to $RESULTS/service.
 serve()
