@@ -144,6 +144,7 @@ void generate(struct model *m, struct op *op);
 void learn(struct model *m, const struct op *op, const struct outcome *out);
 unsigned below(struct model *m, unsigned n); /* a random number */
 void generate_running(struct model *m, struct op *op);
+void choose_running_frames(struct model *m, struct op *op);
 void learn_access(struct model *m, const struct op *op);
 
 #endif

@@ -229,16 +229,6 @@ static void choose_rest(struct model *m, struct op *op)
     }
 }
 
-/* A running guest keeps its first pages. */
-static void spare_the_code(struct model *m, struct op *op)
-{
-    bool extents = op->kind == POPULATE_2M || op->kind == DEPOPULATE_2M;
-
-    for (size_t i = 0; m->running && i < op->n && op->kind != ACCESS; i++)
-        if (op->frame[i] < DRIVEN_PAGES)
-            op->frame[i] = extents ? EXTENT : DRIVEN_PAGES;
-}
-
 void generate(struct model *m, struct op *op)
 {
     memset(op, 0, sizeof(*op));
@@ -293,7 +283,8 @@ void generate(struct model *m, struct op *op)
     default:
         choose_rest(m, op);
     }
-    spare_the_code(m, op);
+    if (m->running && op->kind != ACCESS)
+        choose_running_frames(m, op);
 }
 
 void model_reset(struct model *m, bool running)

@@ -17,7 +17,7 @@ enum {
     PATIENCE = 5000, /* ms */
     PORTS_AT = 0x1000,
     MEMORY_AT = 0x200fe0, /* up to the border of two pages that come and go */
-    SPAN = 64,
+    SPAN = 48,
 };
 
 static void answer(struct back_end *b, struct attended *a, unsigned vcpu, unsigned number)
@@ -171,16 +171,29 @@ void execute_running(struct back_end *b, const struct op *op, const struct model
     }
 }
 
+/* Mostly the two pages that accesses go to, and these mostly away. Never those with the code. */
+void choose_running_frames(struct model *m, struct op *op)
+{
+    if (op->kind == DEPOPULATE || (op->kind == POPULATE && below(m, 4) == 0)) {
+        op->n = 1 + below(m, 2);
+        for (size_t i = 0; i < op->n; i++)
+            op->frame[i] = MEMORY_AT / HV_PAGE_SIZE + below(m, 2);
+    }
+    for (size_t i = 0; i < op->n; i++)
+        if (op->frame[i] < DRIVEN_PAGES || op->kind == POPULATE_2M || op->kind == DEPOPULATE_2M)
+            op->frame[i] = REGION; /* at 4 GiB */
+}
+
 void generate_running(struct model *m, struct op *op)
 {
     op->slot = below(m, ATTENDED);
     op->handle = below(m, DRIVEN_VCPUS); /* here: a vCPU */
     op->type = below(m, 2) ? HV_RANGE_MEMORY : HV_RANGE_PORT;
     op->first = (op->type == HV_RANGE_PORT ? PORTS_AT : MEMORY_AT) + below(m, SPAN);
-    op->on = below(m, 5) < 3;
+    op->on = below(m, 5) < 4;
     if (op->kind == TRAP)
         op->last = op->first + (below(m, 4) ? below(m, 8) : below(m, SPAN));
-    else
+    else if (op->kind == ACCESS)
         op->n = 1u << below(m, 3);
 }
 

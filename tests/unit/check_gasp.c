@@ -293,6 +293,18 @@ START_TEST(test_qemu_ports)
 }
 END_TEST
 
+/* Of several regions in the way the log names the one that decides. */
+START_TEST(test_names_the_precious)
+{
+    ck_assert_int_eq(set(QST_X86_IO, 0xe8, 1, VIRT, &vdev_b, 0), 0);
+    ck_assert_int_eq(set(QST_X86_IO, 0xe8, 2, VIRT, &vdev_a, 0), EBUSY);
+    ck_assert_msg(strstr(logged, "console") && !strstr(logged, "vdev-b"), "%s", logged);
+    log_forget();
+    ck_assert_int_eq(set(QST_X86_IO, 0xe7, 2, VIRT, &vdev_a, 0), EEXIST);
+    ck_assert_msg(strstr(logged, "vdev-b"), "%s", logged);
+}
+END_TEST
+
 /* Once the guest may be the cause, complaints are few. */
 START_TEST(test_complaints_are_bounded)
 {
@@ -538,6 +550,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, test_ram_is_not_changed);
     tcase_add_loop_test(t, test_platform, 0, ROWS(platform_rows));
     tcase_add_loop_test(t, test_qemu_ports, 0, ROWS(qemu_rows));
+    tcase_add_test(t, test_names_the_precious);
     tcase_add_test(t, test_complaints_are_bounded);
     tcase_add_test(t, test_each_call_fails);
     tcase_add_test(t, test_exhaustion);
