@@ -24,8 +24,7 @@ struct gasp_lock {
     unsigned depth;           /* the owner's */
 };
 
-/* The ranges that Xen sends us. Neighbours are one range, whoever owns them; each lies in one
- * server. */
+/* What Xen sends us. Neighbours are one range, whoever owns them; each lies in one server. */
 struct trap_range {
     struct range range;
     unsigned server; /* index into trap_set.server */
@@ -36,8 +35,7 @@ struct trap_set {
     unsigned server[HV_MAX_SERVERS]; /* Xen's ids, in order of creation */
     size_t n[GASP_SPACES];
     struct trap_range *range[GASP_SPACES]; /* ascending */
-    bool frozen; /* set by ioreq/, which serves these servers from then on: none can be added for
-                    now */
+    bool frozen; /* set by ioreq/, which serves these servers from then on: none can be added */
 };
 
 /* So that a guest that makes a vdev fail can't flood the log. */

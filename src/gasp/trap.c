@@ -26,8 +26,7 @@ struct step {
 struct plan {
     struct gasp *gasp;
     enum gasp_space space;
-    /* Of the ranges that there are, the `old` ones, from index `first` on, are replaced by
-     * `wanted`. */
+    /* Of the ranges that there are, `old`, from index `first` on, is replaced by `wanted`. */
     const struct trap_range *old;
     size_t first, n_old, n_wanted;
     struct trap_range *wanted;      /* points into `set` */

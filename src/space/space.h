@@ -23,9 +23,8 @@ struct space_region {
     struct range range;
     uint32_t flags; /* GRF_* */
     uint32_t cookie;
-    void *owner; /* with the cookie: who may change it; NULL is the VM */
-    uint64_t
-        layer; /* the map's: parts of one have the same, a later one's is higher; 0: VM's RAM */
+    void *owner;    /* with the cookie: who may change it; NULL is the VM */
+    uint64_t layer; /* the map's: one for all parts of it, higher the later; 0: the VM's RAM */
 };
 
 struct space_map {

@@ -4,6 +4,9 @@
  * page at MMIO read as a constant; no structure, no checks, Xen's libraries alone. One vCPU. Ends
  * with its guest, or by a signal.
  */
+/* First: it asks for the toolstack's part of Xen's headers. */
+#include <xenctrl.h>
+
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -13,7 +16,6 @@
 #include <xen/hvm/dm_op.h>
 #include <xen/hvm/ioreq.h>
 #include <xen/memory.h>
-#include <xenctrl.h>
 #include <xendevicemodel.h>
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>

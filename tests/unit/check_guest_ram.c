@@ -393,29 +393,55 @@ START_TEST(test_memory_map_too_late)
 }
 END_TEST
 
+/* Opens another guest, but with one page taken away or put there before we look at it. */
+static void reopen(struct hv_sim_options options, bool populate, uint64_t gpa,
+                   const struct range *hint, size_t n_hint)
+{
+    const struct guest_options mine = {.log = gasp.log, .memory_limit = SPACE_LIMIT};
+    const uint64_t gfn = gpa >> HV_PAGE_SHIFT;
+    struct hv_info i;
+
+    close_guest();
+    options.vcpus = 1;
+    options.ram_bytes = RAM_BYTES;
+    ck_assert_int_eq(hv_sim_open(&hv, &options), 0);
+    ck_assert_uint_eq(populate ? hv->ops->populate(hv, HV_ORDER_4K, 1, &gfn)
+                               : hv->ops->depopulate(hv, HV_ORDER_4K, 1, &gfn),
+                      1);
+    ck_assert_int_eq(hv->ops->info(hv, &i), 0);
+    ck_assert_int_eq(gasp_init(&gasp, hv, &i, &mine), 0);
+    ck_assert_int_eq(gasp_seed(&gasp, &i, hint, n_hint), 0);
+}
+
 /* What an earlier service registered and recorded is still ours, as far as it is still there. */
 START_TEST(test_hints)
 {
     const struct range hint[] = {{MEM, MEM + PAGE - 1}, {2 * MEM, 2 * MEM + PAGE - 1}};
-    const struct guest_options options = {.log = gasp.log, .memory_limit = SPACE_LIMIT};
-    const uint64_t gfn = MEM >> HV_PAGE_SHIFT;
     struct gasp_region rgn;
-    struct hv_info i;
 
-    close_guest();
-    ck_assert_int_eq(
-        hv_sim_open(&hv,
-                    &(struct hv_sim_options){.vcpus = 1, .ram_bytes = RAM_BYTES, .running = true}),
-        0);
-    ck_assert_uint_eq(hv->ops->populate(hv, HV_ORDER_4K, 1, &gfn), 1);
-    ck_assert_int_eq(hv->ops->info(hv, &i), 0);
-    ck_assert_int_eq(gasp_init(&gasp, hv, &i, &options), 0);
-    ck_assert_int_eq(gasp_seed(&gasp, &i, hint, 2), 0);
+    reopen((struct hv_sim_options){.running = true}, true, MEM, hint, 2);
     ck_assert_uint_eq(gasp.n_own_ram, 1);
     ck_assert_uint_eq(gasp.own_ram[0].first, MEM);
     ck_assert_int_eq(info(QST_MEMORY, MEM, &rgn), 0);
     ck_assert(rgn.flags & GRF_MEMORY);
     ck_assert_int_eq(info(QST_MEMORY, 2 * MEM, &rgn), ENOENT);
+}
+END_TEST
+
+/* Address 0 is vm_ram_register's failure, so it never gives page 0. */
+START_TEST(test_page_zero)
+{
+    const struct qvm_state_block above = {RAM_BYTES, SPACE_LIMIT - RAM_BYTES, QST_MEMORY, 0};
+    struct gasp_region rgn;
+
+    reopen((struct hv_sim_options){.bare = true}, false, 0, NULL, 0);
+    ck_assert_int_eq(info(QST_MEMORY, 0, &rgn), ENOENT);
+    ck_assert_int_eq(info(QST_MEMORY, PAGE, &rgn), 0);
+    ck_assert_int_eq(gasp_reserve(gsp(), &above), 0);
+    ck_assert_uint_eq(vm_ram_register(gsp(), PAGE), 0);
+    ck_assert_int_eq(errno, ENOSPC);
+    ck_assert_int_eq(info(QST_MEMORY, 0, &rgn), ENOENT);
+    ck_assert_int_eq(register_at(0, PAGE, false), 0);
 }
 END_TEST
 
@@ -467,6 +493,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, test_memory_map_ram_in_window);
     tcase_add_test(t, test_memory_map_too_late);
     tcase_add_test(t, test_hints);
+    tcase_add_test(t, test_page_zero);
     tcase_add_test(t, test_callbacks);
     suite_add_tcase(suite, t);
     return suite;
