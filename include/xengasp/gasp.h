@@ -77,7 +77,7 @@ XENGASP_API uint64_t gasp_find_free_range(struct guest_system *gsp, unsigned qst
  * the space; EINVAL unknown flags, VIRT and PASS of one access, VIRT without a vdev; ENOTSUP type,
  * PASSTHRU, host_location not 0, pass-through memory that isn't vm_ram_register's; EPERM running
  * without the lock, or deleting what only others own; ENOENT deleting where nothing is; ENOSPC no
- * range left in Xen.
+ * range left in Xen; ESRCH the guest is gone.
  */
 XENGASP_API unsigned gasp_region_set_soft(struct guest_system *gsp, unsigned n,
                                           const struct gasp_region *rgn);

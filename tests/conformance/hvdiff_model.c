@@ -283,7 +283,7 @@ void generate(struct model *m, struct op *op)
     default:
         choose_rest(m, op);
     }
-    if (m->running && op->kind != ACCESS)
+    if (m->running && op->kind <= MAP)
         choose_running_frames(m, op);
 }
 

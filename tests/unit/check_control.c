@@ -175,7 +175,7 @@ START_TEST(half_a_line_waits_for_the_rest)
     say(gone, HELLO, 5);
     close(gone);
     for (i = 0; i < strlen(HELLO); i++) {
-        say(half, HELLO + i, 1);
+        say(half, &HELLO[i], 1);
         if (i % 5 == 0)
             expect_hello(other);
     }

@@ -269,6 +269,29 @@ START_TEST(test_platform)
 }
 END_TEST
 
+/* An HVM guest has pages where its ROMs lie; they are the platform's, not RAM. */
+START_TEST(test_hvm_ram)
+{
+    const struct space_map *map;
+    struct gasp_region rgn;
+
+    close_guest();
+    open_guest((struct hv_sim_options){.type = HV_HVM}, false);
+    ck_assert_int_eq(info(QST_MEMORY, 0, &rgn), 0);
+    ck_assert_uint_eq(rgn.guest.length, 0xa0000);
+    ck_assert_int_eq(info(QST_MEMORY, MIB, &rgn), 0);
+    ck_assert(rgn.flags & GRF_MEMORY);
+    ck_assert_uint_eq(rgn.guest.location, MIB);
+    ck_assert_int_eq(info(QST_MEMORY, 0xf0000, &rgn), 0);
+    ck_assert(rgn.flags & GRF_PRECIOUS);
+    map = gasp.space[GASP_MEMORY].map;
+    for (size_t i = 0; i < map->n; i++) {
+        ck_assert(map->region[i].range.first <= map->region[i].range.last);
+        ck_assert(i == 0 || map->region[i].range.first > map->last[i - 1]);
+    }
+}
+END_TEST
+
 static const struct qemu_row {
     enum hv_guest_type type;
     uint64_t port, length;
@@ -549,6 +572,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, test_owners);
     tcase_add_test(t, test_ram_is_not_changed);
     tcase_add_loop_test(t, test_platform, 0, ROWS(platform_rows));
+    tcase_add_test(t, test_hvm_ram);
     tcase_add_loop_test(t, test_qemu_ports, 0, ROWS(qemu_rows));
     tcase_add_test(t, test_names_the_precious);
     tcase_add_test(t, test_complaints_are_bounded);
