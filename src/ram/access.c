@@ -71,6 +71,7 @@ static int ram_copy(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t
     done = there && ram_mapped(ram, range);
     if (done)
         copy(write, ram_host(ram, gpa), buf, size);
+    rcu_done(ram->memory);
     rcu_leave(ram);
     if (done)
         return 0;
@@ -109,6 +110,7 @@ int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_ca
         return -1;
     rcu_enter();
     there = is_ram(ram, range);
+    rcu_done(ram->memory);
     rcu_leave(ram);
     if (!there)
         return fail(ENOENT);
