@@ -20,7 +20,7 @@ struct conformance_case {
 
 /* Each ends with an entry without a name. */
 extern const struct conformance_case ram_cases[], map_cases[], server_cases[], page_cases[],
-    event_cases[], drive_cases[], info_cases[], end_cases[];
+    event_cases[], drive_cases[], info_cases[], end_cases[], open_cases[];
 
 /* Says what is wrong; always false. */
 bool complain(const char *file, int line, const char *format, ...)

@@ -84,8 +84,7 @@ struct op {
 struct outcome {
     long rc;
     int err[MAX_LIST];
-    uint64_t value; /* what was read */
-    bool copied;    /* READ, WRITE: the page was there */
+    bool copied; /* READ, WRITE: the page was there */
     char line[LINE];
 };
 
@@ -123,7 +122,6 @@ struct model {
     unsigned nr_pages;       /* pages there have been: they are numbered from 1 */
     struct page_content *content;
     bool page[PAGES];
-    bool port[HANDLES][PORTS];
     unsigned events[HANDLES]; /* that are to come */
 };
 

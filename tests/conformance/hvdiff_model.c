@@ -344,27 +344,6 @@ static void learn_map(struct model *m, const struct op *op, const struct outcome
     }
 }
 
-static void learn_events(struct model *m, const struct op *op, const struct outcome *out)
-{
-    switch (op->kind) {
-    case BIND:
-        if (out->rc >= 0) {
-            m->port[op->handle][out->rc] = true;
-            m->events[op->handle]++;
-        }
-        break;
-    case UNBIND:
-        m->port[op->handle][op->slot] = false;
-        m->events[op->handle] = 0; /* it drains too */
-        break;
-    case DRAIN:
-        m->events[op->handle] = 0;
-        break;
-    default:
-        break;
-    }
-}
-
 static void learn_memory(struct model *m, const struct op *op, const struct outcome *out)
 {
     unsigned page = m->window[op->at % WINDOW];
@@ -404,8 +383,14 @@ static void learn_memory(struct model *m, const struct op *op, const struct outc
 void learn(struct model *m, const struct op *op, const struct outcome *out)
 {
     learn_memory(m, op, out);
-    learn_events(m, op, out);
     switch (op->kind) {
+    case BIND:
+        m->events[op->handle] += out->rc >= 0;
+        break;
+    case UNBIND: /* it drains, too */
+    case DRAIN:
+        m->events[op->handle] = 0;
+        break;
     case ACCESS:
         learn_access(m, op);
         break;
