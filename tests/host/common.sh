@@ -28,7 +28,7 @@ pack()      # DIR
         cpio -o -H newc -R 0:0 --quiet)
 }
 
-# dom0's initramfs: the base, the staged trees, and the tests themselves, the later over the earlier.
+# dom0's initramfs: the base, the staged trees, the tests themselves; the later over the earlier.
 make_initramfs()    # IMAGE WORK STAGE...
 {
     local image=$1 work=$2 overlay=$2/overlay dir
@@ -59,6 +59,7 @@ machine_command()   # IMAGE WORK RESULTS
     kvm) accel=(-accel kvm -cpu host) ;;
     *)   accel=(-accel "tcg,thread=multi" -cpu "qemu64,+svm,+npt,+rdrand") ;;
     esac
+    # shellcheck disable=SC2054   # the commas are QEMU's
     machine=(qemu-system-x86_64 -machine q35 "${accel[@]}" -m 3072 -smp 2
         -nodefaults -display none -no-reboot
         -fsdev "local,id=results,security_model=none,path=${3//,/,,}"

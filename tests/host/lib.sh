@@ -86,15 +86,15 @@ hvm_lines()
     [ ! -x "$qemu" ] || echo "device_model_override = \"$qemu\""
 }
 
-# linux_lines 'COMMANDS' [KERNEL-PARAMETER...]: the configuration lines of the Debian guest; COMMANDS
-# as tests/guests/linux/init takes them. pci=noearly only makes the boot shorter.
+# linux_lines 'COMMANDS' [KERNEL-PARAMETER...]: the configuration lines of the Debian guest;
+# COMMANDS as tests/guests/linux/init takes them. quiet and pci=noearly only shorten the boot.
 linux_lines()
 {
-    printf '%s\n' 'type = "pvh"' "kernel = \"$GUESTS/vmlinuz\"" "ramdisk = \"$GUESTS/initramfs.gz\"" \
-        'tsc_mode = "native"'
+    printf '%s\n' 'type = "pvh"' 'tsc_mode = "native"' "kernel = \"$GUESTS/vmlinuz\"" \
+        "ramdisk = \"$GUESTS/initramfs.gz\""
     linux_commands=$(echo "$1" | tr ' ' '+')
     shift
-    echo "extra = \"console=hvc0 pci=noearly guest=$linux_commands $*\""
+    echo "extra = \"console=hvc0 quiet pci=noearly guest=$linux_commands $*\""
 }
 
 # The file in which the console of guest NAME is logged.

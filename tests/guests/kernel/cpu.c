@@ -44,7 +44,10 @@ void interrupt(uint64_t vector, uint64_t error, uint64_t rip)
     shut_down();
 }
 
-unsigned interrupt_count(unsigned vector) { return taken[vector & 255]; }
+unsigned interrupt_count(unsigned vector)
+{
+    return taken[vector & 255];
+}
 
 void say_interrupts(void)
 {
@@ -59,10 +62,10 @@ static void load_idt(void)
     struct __attribute__((packed)) {
         uint16_t limit;
         uint64_t base;
-    } pointer = { sizeof idt - 1, (uint64_t)idt };
+    } pointer = {sizeof idt - 1, (uint64_t)idt};
 
     __asm__ volatile("lidt %0" : : "m"(pointer));
-    mem_write(LAPIC_SPURIOUS, 4, 0x1ff);        /* enabled, spurious vector 255 */
+    mem_write(LAPIC_SPURIOUS, 4, 0x1ff); /* enabled, spurious vector 255 */
     __asm__ volatile("sti");
 }
 
@@ -71,9 +74,11 @@ void cpu_setup(void)
     for (unsigned i = 0; i < ARRAY_SIZE(idt); i++) {
         uint64_t entry = (uint64_t)vector_entries + i * 16;
 
-        idt[i] = (struct idt_entry){ .offset_low = (uint16_t)entry, .selector = SEL_CODE64,
-                                     .flags = 0x8e00, .offset_mid = (uint16_t)(entry >> 16),
-                                     .offset_high = (uint32_t)(entry >> 32) };
+        idt[i] = (struct idt_entry){.offset_low = (uint16_t)entry,
+                                    .selector = SEL_CODE64,
+                                    .flags = 0x8e00,
+                                    .offset_mid = (uint16_t)(entry >> 16),
+                                    .offset_high = (uint32_t)(entry >> 32)};
     }
     load_idt();
 }

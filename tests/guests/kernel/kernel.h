@@ -17,10 +17,10 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* params.c: the parameters are words. "key=value" is a setting; a word with an @ is an access. */
 uint64_t param_number(const char *key, uint64_t otherwise);
-bool param_pair(const char *key, uint64_t *first, uint64_t *second);    /* key=A,B */
+bool param_pair(const char *key, uint64_t *first, uint64_t *second); /* key=A,B */
 bool param_is(const char *key, const char *value);
 const char *param_text(const char *key, size_t *length);
-const char *next_access(const char *after, size_t *length);             /* NULL begins, NULL ends */
+const char *next_access(const char *after, size_t *length); /* NULL begins, NULL ends */
 bool parse_number(const char **text, const char *end, uint64_t *value);
 
 /* cpu.c: interrupts and the other vCPUs. */
@@ -29,7 +29,7 @@ void start_other_cpus(unsigned cpus, void (*work)(unsigned cpu));
 void wait_for_other_cpus(void);
 void ap_main(unsigned cpu) __attribute__((noreturn));
 unsigned interrupt_count(unsigned vector);
-void say_interrupts(void);      /* which were taken; whoever sent none may wonder */
+void say_interrupts(void); /* which were taken; whoever sent none may wonder */
 
 /* paging.c: makes an address beyond the first 4 GiB reachable; those below always are. */
 void reach(uint64_t first, uint64_t size);

@@ -2,9 +2,9 @@
 /*
  * run=mixed vcpus=N count=C seed=S mmio=BASE,SIZE port=BASE,SIZE: a random but repeatable mix of C
  * accesses from every vCPU on windows that answer like plain memory; a string instruction counts
- * once. Each vCPU has a slice of its own of each window, writes all of it at first, and keeps a copy
- * of what it wrote, against which every answer is checked. aligned=1 leaves out accesses that aren't
- * aligned to their size.
+ * once. Each vCPU has a slice of its own of each window, writes all of it at first, and keeps a
+ * copy of what it wrote, against which every answer is checked. aligned=1 leaves out accesses that
+ * aren't aligned to their size.
  */
 #include "insn.h"
 #include "kernel.h"
@@ -15,7 +15,7 @@
 
 struct window {
     uint64_t base;
-    uint64_t size;              /* of this vCPU's slice; 0: there is none */
+    uint64_t size; /* of this vCPU's slice; 0: there is none */
     uint8_t copy[SLICE_MAX];
 };
 
@@ -49,7 +49,7 @@ static uint64_t draw(struct mixer *m)
 static struct span draw_span(struct mixer *m, const struct window *w, unsigned size_max,
                              uint64_t n_max)
 {
-    struct span s = { .size = 1u << draw(m) % (size_max == 8 ? 4 : 3), .down = draw(m) & 1 };
+    struct span s = {.size = 1u << draw(m) % (size_max == 8 ? 4 : 3), .down = draw(m) & 1};
 
     s.n = 1 + draw(m) % n_max;
     s.offset = draw(m) % (w->size - s.n * s.size + 1);
@@ -211,8 +211,8 @@ static void port_outs(struct mixer *m)
 }
 
 static void (*const mmio_steps[])(struct mixer *m) = {
-    mmio_read, mmio_write, mmio_read, mmio_write, mmio_movs_in, mmio_movs_out, mmio_movs_within,
-    mmio_stos, mmio_lods,
+    mmio_read,     mmio_write,       mmio_read, mmio_write, mmio_movs_in,
+    mmio_movs_out, mmio_movs_within, mmio_stos, mmio_lods,
 };
 
 static void (*const port_steps[])(struct mixer *m) = {

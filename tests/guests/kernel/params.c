@@ -99,8 +99,7 @@ bool param_pair(const char *key, uint64_t *first, uint64_t *second)
     if (!s)
         return false;
     end = s + n;
-    return parse_number(&s, end, first) && s < end && *s++ == ',' &&
-           parse_number(&s, end, second);
+    return parse_number(&s, end, first) && s < end && *s++ == ',' && parse_number(&s, end, second);
 }
 
 bool param_is(const char *key, const char *value)

@@ -11,7 +11,7 @@
 
 static inline uint64_t pattern_word(uint64_t seed, uint64_t i)
 {
-    uint64_t v = seed * 0x9e3779b97f4a7c15u + i + 1;    /* splitmix64 */
+    uint64_t v = seed * 0x9e3779b97f4a7c15u + i + 1; /* splitmix64 */
 
     v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9u;
     v = (v ^ v >> 27) * 0x94d049bb133111ebu;

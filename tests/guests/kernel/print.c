@@ -54,8 +54,12 @@ static const char *add_item(struct line *line, const char *f, va_list *args)
         f++;
     }
     switch (*f) {
-    case 's': add_text(line, va_arg(*args, const char *), max); break;
-    case 'c': add_char(line, (char)va_arg(*args, int)); break;
+    case 's':
+        add_text(line, va_arg(*args, const char *), max);
+        break;
+    case 'c':
+        add_char(line, (char)va_arg(*args, int));
+        break;
     case 'u':
     case 'x': {
         uint64_t v = is_long ? va_arg(*args, uint64_t) : va_arg(*args, unsigned);
@@ -63,7 +67,8 @@ static const char *add_item(struct line *line, const char *f, va_list *args)
         add_number(line, v, *f == 'x' ? 16 : 10);
         break;
     }
-    default: add_char(line, *f);
+    default:
+        add_char(line, *f);
     }
     return f + 1;
 }
@@ -71,7 +76,7 @@ static const char *add_item(struct line *line, const char *f, va_list *args)
 void say(const char *format, ...)
 {
     static volatile char busy;
-    struct line line = { .used = 0 };
+    struct line line = {.used = 0};
     va_list args;
 
     add_text(&line, "GUEST: ", SIZE_MAX);

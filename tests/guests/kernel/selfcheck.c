@@ -59,7 +59,10 @@ static void check_single(void)
     check(mem_add((uint64_t)&cell, 8, 5) == HIGH_BIT && cell == HIGH_BIT + 5, "lock xadd");
 }
 
-static void another_cpu(unsigned cpu) { __atomic_fetch_or(&cpus_seen, 1u << cpu, __ATOMIC_SEQ_CST); }
+static void another_cpu(unsigned cpu)
+{
+    __atomic_fetch_or(&cpus_seen, 1u << cpu, __ATOMIC_SEQ_CST);
+}
 
 uint64_t run_selfcheck(void)
 {

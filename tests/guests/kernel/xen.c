@@ -17,10 +17,12 @@ void hypercalls_setup(void)
         uint64_t page = (uint64_t)hypercall_page;
 
         cpuid(base, r);
-        if (r[1] != 0x566e6558 || r[2] != 0x65584d4d || r[3] != 0x4d4d566e)  /* XenVMMXenVMM */
+        if (r[1] != 0x566e6558 || r[2] != 0x65584d4d || r[3] != 0x4d4d566e) /* XenVMMXenVMM */
             continue;
         cpuid(base + 2, r);
-        __asm__ volatile("wrmsr" : : "c"(r[1]), "a"((uint32_t)page), "d"((uint32_t)(page >> 32))
+        __asm__ volatile("wrmsr"
+                         :
+                         : "c"(r[1]), "a"((uint32_t)page), "d"((uint32_t)(page >> 32))
                          : "memory");
         hypercalls = true;
         return;
@@ -36,7 +38,8 @@ void shut_down(void)
         uint64_t number = HYPERVISOR_SCHED_OP, command = SCHEDOP_SHUTDOWN;
         uint32_t *argument = &reason;
 
-        __asm__ volatile("call *%3" : "+D"(command), "+S"(argument), "=a"(number)
+        __asm__ volatile("call *%3"
+                         : "+D"(command), "+S"(argument), "=a"(number)
                          : "r"(hypercall_page + number * 32)
                          : "memory", "rcx", "rdx", "r8", "r9", "r10", "r11");
     }

@@ -44,23 +44,40 @@ static volatile void *map(uint64_t at, uint64_t length)
     return to + before;
 }
 
-static int access_once(int writing, uint64_t size, uint64_t at, uint64_t value)
+static uint64_t load(volatile void *m, uint64_t size)
 {
-    volatile void *m = map(at, size);
-
     switch (size) {
-    case 1: writing ? (void)(*(volatile uint8_t *)m = (uint8_t)value)
-                    : (void)(value = *(volatile uint8_t *)m); break;
-    case 2: writing ? (void)(*(volatile uint16_t *)m = (uint16_t)value)
-                    : (void)(value = *(volatile uint16_t *)m); break;
-    case 4: writing ? (void)(*(volatile uint32_t *)m = (uint32_t)value)
-                    : (void)(value = *(volatile uint32_t *)m); break;
-    default: writing ? (void)(*(volatile uint64_t *)m = value)
-                     : (void)(value = *(volatile uint64_t *)m);
+    case 1:
+        return *(volatile uint8_t *)m;
+    case 2:
+        return *(volatile uint16_t *)m;
+    case 4:
+        return *(volatile uint32_t *)m;
+    default:
+        return *(volatile uint64_t *)m;
     }
-    if (!writing)
-        printf("0x%" PRIx64 "\n", value);
-    return 0;
+}
+
+static void store(volatile void *m, uint64_t size, uint64_t value)
+{
+    switch (size) {
+    case 1:
+        *(volatile uint8_t *)m = (uint8_t)value;
+        break;
+    case 2:
+        *(volatile uint16_t *)m = (uint16_t)value;
+        break;
+    case 4:
+        *(volatile uint32_t *)m = (uint32_t)value;
+        break;
+    default:
+        *(volatile uint64_t *)m = value;
+    }
+}
+
+static int is_size(uint64_t n)
+{
+    return n == 1 || n == 2 || n == 4 || n == 8;
 }
 
 static int pattern(int writing, uint64_t at, uint64_t length, uint64_t seed)
@@ -81,14 +98,18 @@ static int pattern(int writing, uint64_t at, uint64_t length, uint64_t seed)
 
 int main(int argc, char **argv)
 {
-    uint64_t n[3] = { 0 };
+    uint64_t n[3] = {0};
 
     for (int i = 2; i < argc && i < 5; i++)
         n[i - 2] = strtoull(argv[i], NULL, 0);
-    if (argc == 4 && !strcmp(argv[1], "read") && n[0] && n[0] <= 8 && !(n[0] & (n[0] - 1)))
-        return access_once(0, n[0], n[1], 0);
-    if (argc == 5 && !strcmp(argv[1], "write") && n[0] && n[0] <= 8 && !(n[0] & (n[0] - 1)))
-        return access_once(1, n[0], n[1], n[2]);
+    if (argc == 4 && !strcmp(argv[1], "read") && is_size(n[0])) {
+        printf("0x%" PRIx64 "\n", load(map(n[1], n[0]), n[0]));
+        return 0;
+    }
+    if (argc == 5 && !strcmp(argv[1], "write") && is_size(n[0])) {
+        store(map(n[1], n[0]), n[0], n[2]);
+        return 0;
+    }
     if (argc == 5 && !strcmp(argv[1], "fill") && n[1])
         return pattern(1, n[0], n[1], n[2]);
     if (argc == 5 && !strcmp(argv[1], "check") && n[1])
