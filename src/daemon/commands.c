@@ -156,8 +156,9 @@ static void command_stats(struct service *service, struct json_object *reply)
     add_int(reply, "polled", stats.polled);
     add_int(reply, "invalidations", stats.invalidations);
     add_int(reply, "malformed", stats.malformed);
-    add_int(reply, "timed", stats.timed);
-    add_int(reply, "busy_ns", stats.busy_ns);
+    add_int(reply, "own_ns_quartile", guest_own_ns(&stats, 0.25));
+    add_int(reply, "own_ns_median", guest_own_ns(&stats, 0.5));
+    add_int(reply, "own_ns_p99", guest_own_ns(&stats, 0.99));
 }
 
 static void command_stop(struct service *service, struct json_object *reply)

@@ -174,8 +174,22 @@ void guest_get_stats(struct guest_system *gsp, struct guest_stats *stats_r)
         sum.polled += n->polled;
         sum.invalidations += n->invalidations;
         sum.malformed += n->malformed;
-        sum.timed += n->timed;
-        sum.busy_ns += n->busy_ns;
+        for (unsigned step = 0; step < GUEST_TIME_STEPS; step++)
+            sum.own_time[step] += n->own_time[step];
     }
     *stats_r = sum;
+}
+
+uint64_t guest_own_ns(const struct guest_stats *stats, double share)
+{
+    uint64_t all = 0, below = 0;
+
+    for (unsigned step = 0; step < GUEST_TIME_STEPS; step++)
+        all += stats->own_time[step];
+    for (unsigned step = 0; step < GUEST_TIME_STEPS && all > 0; step++) {
+        below += stats->own_time[step];
+        if ((double)below >= (double)all * share && below > 0)
+            return duration_step_end(step);
+    }
+    return 0;
 }

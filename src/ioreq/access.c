@@ -88,8 +88,8 @@ static uint64_t ones(unsigned size)
     return UINT64_MAX >> (64 - 8 * size);
 }
 
-void ioreq_access(struct ioreq_cpu *cpu, enum gasp_space space, bool write, uint64_t addr,
-                  unsigned size, uint64_t *value)
+__attribute__((hot)) void ioreq_access(struct ioreq_cpu *cpu, enum gasp_space space, bool write,
+                                       uint64_t addr, unsigned size, uint64_t *value)
 {
     uint64_t result = 0;
 

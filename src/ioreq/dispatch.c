@@ -4,9 +4,10 @@
  * broadcasts alone come in all servers' slots at once.
  *
  * Answering without a sleep in between is several times faster than by events, so after a request a
- * thread polls its slots for a while, its port masked. How long adapts to how soon the next request
- * came: a guest that is quiet costs no CPU. To sleep it unmasks, looks once more, then waits for
- * the descriptor.
+ * thread polls its slots for a while, its port masked. To sleep it unmasks, looks once more, then
+ * waits for the descriptor. How soon a request would have been found can't be told from when its
+ * event came, as waking up takes longer than what polling is after; so polling is judged by what it
+ * finds: each time in vain doubles the number of answers that none follows, and a find ends that.
  */
 #include "ioreq/ioreq.h"
 
@@ -18,10 +19,18 @@
 #include <unistd.h>
 
 enum {
-    TIME_ONE_OF = 16,      /* requests */
-    LOOKS_A_CLOCK = 64,    /* looks at the slots before the clock is read */
-    POLL_START_NS = 20000, /* the first step up from not polling */
+    CALIBRATION_NS = 2000000,
+    MISSES_MAX = 6, /* polling that is always in vain follows one answer of 64 */
 };
+
+/*
+ * Time is taken from the processor's counter: in a PV dom0 reading the clock is a system call, as
+ * dear as answering.
+ */
+static uint64_t ticks(void)
+{
+    return __builtin_ia32_rdtsc();
+}
 
 static uint64_t now_ns(void)
 {
@@ -31,16 +40,19 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static double measure_ticks_a_ns(void)
+{
+    uint64_t clock = now_ns(), count = ticks(), passed;
+
+    do
+        nanosleep(&(struct timespec){.tv_nsec = CALIBRATION_NS}, NULL);
+    while ((passed = now_ns() - clock) < CALIBRATION_NS);
+    return (double)(ticks() - count) / (double)passed;
+}
+
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
 }
 
 static uint8_t slot_control(struct ioreq_cpu *cpu, unsigned server)
@@ -71,9 +83,7 @@ static void serve_slot(struct ioreq_cpu *cpu, unsigned server)
 {
     struct ioreq_dispatch *dispatch = cpu->dispatch;
     struct ioreq_slot *slot = &dispatch->page[server]->slot[cpu->guest.index];
-    bool timed =
-        atomic_fetch_add_explicit(&cpu->n.requests, 1, memory_order_relaxed) % TIME_ONE_OF == 0;
-    uint64_t start = timed ? now_ns() : 0;
+    uint64_t start = ticks(), own_ns;
     uint8_t control = slot_control(cpu, server), flags = control & ~IOREQ_CONTROL_STATE;
     struct ioreq_slot req = {.addr = slot->addr,
                              .data = slot->data,
@@ -82,6 +92,7 @@ static void serve_slot(struct ioreq_cpu *cpu, unsigned server)
                              .control = control,
                              .type = slot->type};
 
+    count(&cpu->n.requests, 1);
     atomic_store_explicit(&slot->control, flags | IOREQ_STATE_INPROCESS, memory_order_release);
     if (req.type == IOREQ_INVALIDATE) {
         /* Before it is acknowledged; dropping the mappings is for guest_run. */
@@ -95,64 +106,53 @@ static void serve_slot(struct ioreq_cpu *cpu, unsigned server)
             slot->data = data;
     }
     atomic_store_explicit(&slot->control, flags | IOREQ_STATE_RESP_READY, memory_order_release);
+    own_ns = (uint64_t)((double)(ticks() - start) / dispatch->ticks_a_ns);
+    count(&cpu->n.own_time[duration_step_of(own_ns)], 1);
     dispatch->gasp->hv->ops->events_notify(cpu->events, cpu->port[server]);
-    if (timed) {
-        count(&cpu->n.timed, 1);
-        count(&cpu->n.busy_ns, now_ns() - start);
-    }
 }
 
-static bool serve(struct ioreq_cpu *cpu)
+static void serve(struct ioreq_cpu *cpu)
 {
-    bool served = false;
-
     for (unsigned s = 0; s < cpu->dispatch->n_servers; s++) {
-        if (slot_ready(cpu, s)) {
+        if (slot_ready(cpu, s))
             serve_slot(cpu, s);
-            served = true;
-        }
     }
-    return served;
 }
 
-/* Looks at the slots for poll_ns at most. True when a request is there. */
+static bool look_for(struct ioreq_cpu *cpu, uint64_t ns)
+{
+    uint64_t begin = ticks(), most = (uint64_t)((double)ns * cpu->dispatch->ticks_a_ns);
+
+    while (!any_ready(cpu)) {
+        if (cpu->dispatch->stop || ticks() - begin > most)
+            return false;
+        __builtin_ia32_pause();
+    }
+    return true;
+}
+
+/* Looks at the slots for a while, if that is worth it. True when a request is there. */
 static bool poll_slots(struct ioreq_cpu *cpu)
 {
     struct ioreq_dispatch *dispatch = cpu->dispatch;
     bool found = false;
-    uint64_t end;
 
-    if (cpu->poll_ns == 0)
+    if (dispatch->poll_limit_ns == 0)
         return false;
+    if (cpu->skip > 0) {
+        cpu->skip--;
+        return false;
+    }
     if (atomic_fetch_add(&dispatch->pollers, 1) < dispatch->max_pollers) {
-        end = now_ns() + cpu->poll_ns;
-        do {
-            for (unsigned look = 0; look < LOOKS_A_CLOCK && !found; look++) {
-                found = any_ready(cpu);
-                relax();
-            }
-        } while (!found && !dispatch->stop && now_ns() < end);
+        found = look_for(cpu, dispatch->poll_limit_ns);
+        if (found)
+            cpu->misses = 0;
+        else if (cpu->misses < MISSES_MAX)
+            cpu->misses++;
+        cpu->skip = (1u << cpu->misses) - 1;
     }
     atomic_fetch_sub(&dispatch->pollers, 1);
     return found;
-}
-
-/* gap: from the last answer to the next request, which came by an event, so polling hadn't been
- * long enough. */
-static void adapt(struct ioreq_cpu *cpu, uint64_t gap)
-{
-    uint64_t limit = cpu->dispatch->poll_limit_ns;
-
-    if (gap > limit)
-        cpu->poll_ns /= 2;
-    else if (cpu->poll_ns < POLL_START_NS)
-        cpu->poll_ns = POLL_START_NS;
-    else
-        cpu->poll_ns *= 2;
-    if (cpu->poll_ns < POLL_START_NS / 2)
-        cpu->poll_ns = 0;
-    if (cpu->poll_ns > limit)
-        cpu->poll_ns = limit;
 }
 
 static void sleep_until_event(struct ioreq_cpu *cpu)
@@ -165,12 +165,11 @@ static void sleep_until_event(struct ioreq_cpu *cpu)
     poll(fd, 2, -1);
 }
 
-static void *dispatch_thread(void *arg)
+__attribute__((hot)) static void *dispatch_thread(void *arg)
 {
     struct ioreq_cpu *cpu = arg;
     struct ioreq_dispatch *dispatch = cpu->dispatch;
     const struct hv_ops *ops = dispatch->gasp->hv->ops;
-    uint64_t answered = now_ns();
 
     while (!dispatch->stop) {
         int port;
@@ -183,8 +182,6 @@ static void *dispatch_thread(void *arg)
         /* An event without a request is normal: one follows each bind, and one each request that
          * polling found. */
         if (any_ready(cpu)) {
-            if (dispatch->poll_limit_ns > 0)
-                adapt(cpu, now_ns() - answered);
             serve(cpu);
             while (poll_slots(cpu)) {
                 serve(cpu);
@@ -193,8 +190,6 @@ static void *dispatch_thread(void *arg)
         }
         ops->events_unmask(cpu->events, port);
         serve(cpu);
-        if (dispatch->poll_limit_ns > 0)
-            answered = now_ns();
     }
     /* The servers are disabled by now: what is READY is the last there will be. */
     serve(cpu);
@@ -266,6 +261,7 @@ int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsig
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     int saved;
 
+    dispatch->ticks_a_ns = measure_ticks_a_ns();
     dispatch->max_pollers = cpus > 1 ? (unsigned)cpus - 1 : 0;
     gasp->trap.frozen = true;
     if (gasp->trap.n_servers == 0)

@@ -15,8 +15,8 @@
 
 /* Written by one dispatch thread, read by any. */
 struct ioreq_counters {
-    _Atomic uint64_t requests, accesses, unclaimed, wakeups, polled, invalidations, malformed,
-        timed, busy_ns;
+    _Atomic uint64_t requests, accesses, unclaimed, wakeups, polled, invalidations, malformed;
+    _Atomic uint64_t own_time[GUEST_TIME_STEPS];
 };
 
 struct ioreq_dispatch;
@@ -29,7 +29,8 @@ struct ioreq_cpu {
     struct hv_events *events;
     int port[HV_MAX_SERVERS]; /* local ports, by index into trap_set.server; -1 not bound */
     int wake_fd;              /* eventfd: look at dispatch->stop */
-    uint64_t poll_ns;         /* how long it polls now, at most dispatch->poll_limit_ns */
+    unsigned misses;          /* polls in vain, one after the other */
+    unsigned skip;            /* answers still to come that no polling follows */
     struct ioreq_counters n;
 };
 
@@ -37,6 +38,7 @@ struct ioreq_dispatch {
     struct gasp *gasp;
     enum guest_unsupported unsupported;
     uint64_t poll_limit_ns;
+    double ticks_a_ns; /* of the processor's counter */
     unsigned max_pollers;
     _Atomic unsigned pollers; /* threads that poll at this moment */
     _Atomic bool stop;
@@ -58,6 +60,11 @@ int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsig
 /* Disables the servers, answers what is pending, ends the threads, unbinds, unmaps. Twice is fine.
  */
 void ioreq_stop(struct ioreq_dispatch *dispatch);
+
+/* duration.c: steps of time, four to each doubling. step_of: where `ns` lies; step_end: what all of
+ * a step lies below. */
+unsigned duration_step_of(uint64_t ns);
+uint64_t duration_step_end(unsigned step);
 
 /* request.c: carries a request out. `req` is a private copy. Returns the data of a plain read, else
  * anything. */

@@ -36,7 +36,7 @@ static void copy_element(struct ioreq_cpu *cpu, enum gasp_space space, bool read
     ioreq_access(cpu, space, true, addr, size, &value);
 }
 
-uint64_t ioreq_serve(struct ioreq_cpu *cpu, const struct ioreq_slot *req)
+__attribute__((hot)) uint64_t ioreq_serve(struct ioreq_cpu *cpu, const struct ioreq_slot *req)
 {
     uint8_t control = req->control;
     bool read = control & IOREQ_CONTROL_READ;

@@ -7,6 +7,8 @@
 #ifndef XENGASP_SPACE_RCU_H
 #define XENGASP_SPACE_RCU_H
 
+/* The read side inline, which its licence allows for functions this small. */
+#define _LGPL_SOURCE
 #include <urcu/urcu-bp.h>
 
 #ifdef __SANITIZE_THREAD__

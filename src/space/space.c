@@ -46,7 +46,7 @@ void space_map_free(struct space_map *map)
 }
 
 /* The lower bound in `last`. The loop's only branch is its end: the step is arithmetic. */
-size_t space_map_search(const struct space_map *map, uint64_t addr)
+__attribute__((hot)) size_t space_map_search(const struct space_map *map, uint64_t addr)
 {
     const uint64_t *base = map->last;
     size_t n = map->n;

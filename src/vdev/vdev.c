@@ -231,8 +231,9 @@ int vdev_assign(struct vdev *vdev)
     return set_region(vdev);
 }
 
-bool vdev_access(struct vdev *vdev, uint32_t cookie, uint16_t type, bool write, uint64_t addr,
-                 unsigned size, struct guest_cpu *cpu, uint64_t *value)
+__attribute__((hot)) bool vdev_access(struct vdev *vdev, uint32_t cookie, uint16_t type, bool write,
+                                      uint64_t addr, unsigned size, struct guest_cpu *cpu,
+                                      uint64_t *value)
 {
     const struct vdev_factory *factory = vdev->public.v_factory;
     struct qvm_state_block vopnd = {.location = addr, .length = size, .type = type};

@@ -86,12 +86,12 @@ int main(int argc, char **argv)
     guest_get_stats(guest, &n);
     printf(
         "end %d requests %llu accesses %llu unclaimed %llu malformed %llu wakeups %llu polled %llu "
-        "invalidations %llu own_ns %llu\n",
+        "invalidations %llu own_ns %llu %llu %llu\n",
         (int)guest_gone(guest), (unsigned long long)n.requests, (unsigned long long)n.accesses,
         (unsigned long long)n.unclaimed, (unsigned long long)n.malformed,
         (unsigned long long)n.wakeups, (unsigned long long)n.polled,
-        (unsigned long long)n.invalidations,
-        (unsigned long long)(n.timed ? n.busy_ns / n.timed : 0));
+        (unsigned long long)n.invalidations, (unsigned long long)guest_own_ns(&n, 0.25),
+        (unsigned long long)guest_own_ns(&n, 0.5), (unsigned long long)guest_own_ns(&n, 0.99));
     guest_close(guest);
     return 0;
 }

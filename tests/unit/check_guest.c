@@ -354,6 +354,52 @@ START_TEST(without_polling_every_request_is_an_event)
 }
 END_TEST
 
+/* Polling that finds nothing becomes rare; one find, and it's back. */
+START_TEST(polling_is_judged_by_what_it_finds)
+{
+    const struct ioreq_cpu *cpu;
+    struct guest_stats stats;
+
+    options.poll_us = 20;
+    open_guest(1, false);
+    add("store,loc=mem:0xfe000000,size=4");
+    configured();
+    cpu = &gsp->dispatch.cpu[0];
+    for (int i = 0; i < 100 && cpu->misses < 3; i++) {
+        wr(QST_MEMORY, MMIO, 4, 1);
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    ck_assert_uint_eq(cpu->misses, 3);
+    gsp->dispatch.poll_limit_ns = 1000000000;
+    for (int i = 0; i < 20; i++)
+        wr(QST_MEMORY, MMIO, 4, 1);
+    guest_get_stats(gsp, &stats);
+    ck_assert_uint_ge(stats.polled, 12); /* at most 7 answers were left without */
+    ck_assert_uint_eq(cpu->misses, 0);
+}
+END_TEST
+
+START_TEST(own_time_is_told_to_a_quarter)
+{
+    struct guest_stats stats = {0};
+
+    ck_assert_uint_eq(guest_own_ns(&stats, 0.5), 0);
+    for (uint64_t ns = 1; ns < UINT64_C(1) << 32; ns += 1 + ns / 64) {
+        unsigned step = duration_step_of(ns);
+
+        ck_assert_uint_lt(ns, duration_step_end(step));
+        ck_assert_uint_le(duration_step_end(step), ns + 1 + ns / 4);
+    }
+    ck_assert_uint_eq(duration_step_of(UINT64_MAX), GUEST_TIME_STEPS - 1);
+    stats.own_time[duration_step_of(1000)] = 75;
+    stats.own_time[duration_step_of(5000)] = 24;
+    stats.own_time[duration_step_of(1000000)] = 1;
+    ck_assert_uint_eq(guest_own_ns(&stats, 0.25), duration_step_end(duration_step_of(1000)));
+    ck_assert_uint_eq(guest_own_ns(&stats, 0.99), duration_step_end(duration_step_of(5000)));
+    ck_assert_uint_eq(guest_own_ns(&stats, 1), duration_step_end(duration_step_of(1000000)));
+}
+END_TEST
+
 static int end_after_abort(void)
 {
     int rc = guest_run(gsp);
@@ -707,6 +753,8 @@ static Suite *suite(void)
     tcase_add_test(tc, string_operands_outside_ram);
     tcase_add_test(tc, reads_and_writes_are_counted);
     tcase_add_test(tc, without_polling_every_request_is_an_event);
+    tcase_add_test(tc, polling_is_judged_by_what_it_finds);
+    tcase_add_test(tc, own_time_is_told_to_a_quarter);
     tcase_add_test(tc, unsupported_access_is_logged_or_ends_the_run);
     tcase_add_test(tc, the_end_of_the_guest_ends_the_run);
     tcase_add_test(tc, stop_from_another_thread);
