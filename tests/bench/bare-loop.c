@@ -2,7 +2,7 @@
 /*
  * bare-loop DOMID PORT MMIO: the floor for a loop that answers by events. 16 ports from PORT and a
  * page at MMIO read as a constant; no structure, no checks, Xen's libraries alone. One vCPU. Ends
- * with its guest, or by a signal.
+ * by a signal.
  */
 /* First: it asks for the toolstack's part of Xen's headers. */
 #include <xenctrl.h>
@@ -73,15 +73,16 @@ int main(int argc, char **argv)
     fflush(stdout);
     while (!stop) {
         struct pollfd fd = {xenevtchn_fd(ev), POLLIN, 0};
+        xenevtchn_port_or_error_t fired;
 
-        if (poll(&fd, 1, 1000) <= 0)
+        if (poll(&fd, 1, 1000) <= 0 || (fired = xenevtchn_pending(ev)) < 0)
             continue;
-        xenevtchn_unmask(ev, (evtchn_port_t)xenevtchn_pending(ev));
         if (shared->vcpu_ioreq[0].state == STATE_IOREQ_READY) {
             atomic_thread_fence(memory_order_acquire);
             answer(&shared->vcpu_ioreq[0]);
             xenevtchn_notify(ev, (evtchn_port_t)local);
         }
+        xenevtchn_unmask(ev, (evtchn_port_t)fired); /* after the answer: the guest doesn't wait */
     }
     xenforeignmemory_unmap_resource(fm, res);
     xendevicemodel_destroy_ioreq_server(dm, dom, id); /* gone already if its guest is */

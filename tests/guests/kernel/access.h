@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An access, written as a word of the parameters:  KIND[SIZE][-]@ADDRESS[,COUNT][=VALUE[+STEP]]
+ * An access, written as a word of the parameters:
+ * KIND[SIZE][-]@ADDRESS[,COUNT][=VALUE[+STEP]][<PORT]
  *
  *   r w in out        one access (r4@0xfe000000=0x11, w8@..=5, in1@0x2000, out4@0x2000=7)
  *   add               lock xadd: VALUE is added, what was there is printed
@@ -14,7 +15,8 @@
  *
  * A "-" after the size: the string instruction runs downwards. With a VALUE, element i that is read
  * must be VALUE + i * STEP; what is written is VALUE + i * STEP too. i counts upwards in memory; of
- * a port's elements, in time.
+ * a port's elements, in time. <PORT is for run=bench: 4 bytes of that port are read before each
+ * access, untimed.
  */
 #ifndef ACCESS_H
 #define ACCESS_H
@@ -22,24 +24,40 @@
 #include "kernel.h"
 
 enum access_kind {
-    ACCESS_R, ACCESS_W, ACCESS_IN, ACCESS_OUT, ACCESS_ADD, ACCESS_RMOVS, ACCESS_WMOVS,
-    ACCESS_STOS, ACCESS_LODS, ACCESS_INS, ACCESS_OUTS, ACCESS_RAMR, ACCESS_RAMW, ACCESS_UNTIL,
-    ACCESS_IRQ, ACCESS_PAUSE, ACCESS_KINDS
+    ACCESS_R,
+    ACCESS_W,
+    ACCESS_IN,
+    ACCESS_OUT,
+    ACCESS_ADD,
+    ACCESS_RMOVS,
+    ACCESS_WMOVS,
+    ACCESS_STOS,
+    ACCESS_LODS,
+    ACCESS_INS,
+    ACCESS_OUTS,
+    ACCESS_RAMR,
+    ACCESS_RAMW,
+    ACCESS_UNTIL,
+    ACCESS_IRQ,
+    ACCESS_PAUSE,
+    ACCESS_KINDS
 };
 
 #define ACCESS_ELEMENTS_MAX 512
 
 struct access {
     enum access_kind kind;
-    const char *text;           /* the word itself, for messages */
+    const char *text; /* the word itself, for messages */
     int text_length;
-    unsigned size;              /* bytes of an element */
+    unsigned size; /* bytes of an element */
     bool down;
     bool has_value;
-    uint64_t at;                /* guest physical address, or port */
-    uint64_t count;             /* elements; bytes for ramr and ramw */
+    uint64_t at;    /* guest physical address, or port */
+    uint64_t count; /* elements; bytes for ramr and ramw */
     uint64_t value;
     uint64_t step;
+    bool has_before;
+    uint64_t before; /* port */
 };
 
 /* Parses the first access after `after` (NULL: of all). Returns where to go on, NULL at the end. A
