@@ -29,7 +29,7 @@ struct ioreq_cpu {
     struct hv_events *events;
     int port[HV_MAX_SERVERS]; /* local ports, by index into trap_set.server; -1 not bound */
     int wake_fd;              /* eventfd: look at dispatch->stop */
-    unsigned misses;          /* polls in vain, one after the other */
+    _Atomic unsigned misses;  /* polls in vain, one after the other */
     unsigned skip;            /* answers still to come that no polling follows */
     struct ioreq_counters n;
 };
@@ -37,9 +37,9 @@ struct ioreq_cpu {
 struct ioreq_dispatch {
     struct gasp *gasp;
     enum guest_unsupported unsupported;
-    uint64_t poll_limit_ns;
+    _Atomic uint64_t poll_limit_ns;
     double ticks_a_ns; /* of the processor's counter */
-    unsigned max_pollers;
+    _Atomic unsigned max_pollers;
     _Atomic unsigned pollers; /* threads that poll at this moment */
     _Atomic bool stop;
     _Atomic bool aborted; /* GUEST_UNSUPPORTED_ABORT struck */
