@@ -3,10 +3,10 @@
 # What has to be on the machine, and installing it: compilers, -dev packages and QEMU. Sourced.
 
 build_packages=(
-    gcc clang libclang-rt-14-dev make autoconf automake libtool autoconf-archive pkg-config perl
+    gcc clang libclang-rt-14-dev make autoconf automake libtool pkg-config perl xz-utils
     libc6-dev check libxen-dev liburcu-dev libjson-c-dev
 )
-host_packages=(qemu-system-x86 cpio xz-utils)
+host_packages=(qemu-system-x86 cpio)
 
 # Prints those of "$@" that are not installed.
 missing_packages() {
@@ -41,5 +41,5 @@ need_packages() {
     fi
     [ "$(id -u)" = 0 ] || sudo=(sudo)
     "${sudo[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
