@@ -42,10 +42,12 @@ enum gasp_region_flags {
 #define GRF_BACKUP_MASK 0xf0000000u
 
 struct gasp_region {
-    uint32_t flags;         /* enum gasp_region_flags */
-    uint32_t cookie;        /* given back to vread and vwrite */
-    vdev_t *vdev;           /* who answers for GRF_VIRT_*; NULL: the VM */
-    uint64_t host_location; /* output only: host address of a page-backed region's start; else 0 */
+    uint32_t flags;  /* enum gasp_region_flags */
+    uint32_t cookie; /* given back to vread and vwrite */
+    vdev_t *vdev;    /* who answers for GRF_VIRT_*; NULL: the VM */
+    /* Output only: where a page-backed region's start lies in this process while it is mapped there
+     * (inside a touch's callback; at other times it may not be); else 0. */
+    uint64_t host_location;
     struct qvm_state_block guest;
 };
 

@@ -2,11 +2,12 @@
 /*
  * A guest's life as this library sees it (ours):
  *
- *     guest_open_xen / guest_open_sim      start-up: one thread, no locks needed. Register RAM, add
- * vdevs, guest_add_vdev ...                 set regions. Nothing traps yet. guest_configured the
- * border: ranges are claimed, dispatch threads run guest_run                          running: any
- * thread may call what its header allows guest_stop guest_close                          everything
- * is given back but registered RAM
+ *     guest_open_xen, guest_open_sim
+ *     guest_add_vdev, vm_ram_register...  start-up: one thread, no locks needed; nothing traps yet
+ *     guest_configured                    the border: ranges are claimed, dispatch threads run
+ *     guest_run                           running: any thread may call what its header allows
+ *     guest_stop
+ *     guest_close                         everything is given back but registered RAM
  *
  * Functions return 0, or -1 with errno, unless said otherwise.
  */
@@ -34,7 +35,7 @@ enum guest_unsupported {
     GUEST_UNSUPPORTED_ABORT,  /* the same, and guest_run returns -1 with EFAULT */
 };
 
-#define GUEST_POLL_DEFAULT (~0u)
+#define GUEST_POLL_NEVER (~0u)
 
 /* Set `size` to sizeof(struct guest_options); new fields come at the end. Zero is each field's
  * default. */
@@ -42,8 +43,8 @@ struct guest_options {
     size_t size;
     guest_log_fn log; /* NULL: warnings and errors to stderr */
     void *log_arg;
-    unsigned poll_us; /* longest time a dispatch thread polls before it sleeps; 0 never polls;
-                         GUEST_POLL_DEFAULT (also with options NULL): 300 */
+    unsigned poll_us; /* longest time a dispatch thread polls before it sleeps; 0: 300;
+                         GUEST_POLL_NEVER */
     bool ram_only; /* RAM access alone: no vdevs, no regions; any number beside the owner of the map
                     */
     uint64_t memory_limit; /* bytes of guest-physical space, a power of two; 0: 2^40. That much host
@@ -102,7 +103,7 @@ enum guest_end {
     GUEST_ALIVE = 0,
     GUEST_POWEROFF, /* it shut itself down; the domain still stands until somebody destroys it */
     GUEST_REBOOT,
-    GUEST_SUSPEND,
+    GUEST_SUSPEND, /* also of one that is resumed later */
     GUEST_CRASHED,
     GUEST_DESTROYED, /* the domain is being taken down, or is no more */
 };

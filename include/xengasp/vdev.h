@@ -6,9 +6,9 @@
  * A vdev is a factory, registered from a constructor, and an instance (vdev_t) for each time it is
  * configured. Its whole source can be one short file: src/vdevs/null/null.c is the template.
  *
- *   OPTIONS_START -> FIRST_OPTIDX+n for each option -> OPTIONS_END -> ASSIGN -> GUEST_CONFIGURED ->
- * GUEST_STARTING
- *       -> vread, vwrite while the guest runs -> TERMINATE
+ *     OPTIONS_START -> FIRST_OPTIDX + n for each option -> OPTIONS_END
+ *     -> ASSIGN -> GUEST_CONFIGURED -> GUEST_STARTING
+ *     -> vread, vwrite while the guest runs -> TERMINATE
  *
  * The core calls an instance's control and handlers one at a time, unless its factory sets
  * VFF_THREADSAFE. It checks an access once, so that vread and vwrite never do: it lies inside the
@@ -33,7 +33,7 @@ enum vdev_ctrl {
     VDEV_CTRL_OPTIONS_END = 1,      /* this vdev's options are known */
     VDEV_CTRL_GUEST_CONFIGURED = 2, /* the guest is complete; the regions are set */
     VDEV_CTRL_TERMINATE = 3,        /* the end: no handler runs any more; free what you hold */
-    VDEV_CTRL_STATUS = 4,           /* log a line about your state */
+    VDEV_CTRL_STATUS = 4,           /* not sent yet: log a line about your state */
     VDEV_CTRL_GEN_ACPI = 5,         /* not sent */
     VDEV_CTRL_GEN_FDT = 6,          /* not sent */
     VDEV_CTRL_BUTTON = 7,           /* not sent yet: the power button */

@@ -3,17 +3,20 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* hvmloader puts PCI BARs here; it isn't forbidden, but nothing of ours chooses to lie there. */
 static const struct range hvm_bars = {0xf0000000, 0xfbffffff};
 
 void gasp_log(const struct gasp *gasp, enum guest_log_level level, const char *format, ...)
 {
+    int saved = errno; /* callers tell what failed after having logged it */
     va_list ap;
 
     va_start(ap, format);
     gasp->log(gasp->log_arg, level, format, ap);
     va_end(ap);
+    errno = saved;
 }
 
 int gasp_init(struct gasp *gasp, struct hv *hv, const struct hv_info *info,
@@ -80,35 +83,50 @@ static int seed_platform(struct gasp *gasp)
     return 0;
 }
 
-/* RAM, but for what of it lies in the platform's regions: pages of Xen's count as the guest's too.
+/*
+ * RAM, but for what of it lies in the platform's regions: pages of Xen's count as the guest's too.
+ * In one pass: a guest can have its RAM in as many pieces as it likes.
  */
-static int seed_ram(struct gasp *gasp, struct range range)
+static int seed_ram(struct gasp *gasp, const struct range *ram, size_t n)
 {
-    struct space_region region = {.flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE};
-    uint64_t limit = gasp->space[GASP_MEMORY].limit;
+    struct space *memory = &gasp->space[GASP_MEMORY];
+    const struct space_map *fixed = memory->map;
+    struct space_region part = {.flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE};
+    struct space_region *region = malloc((n + 2 * fixed->n) * sizeof(*region));
+    size_t out = 0, f = 0;
+    uint64_t next = 0; /* behind what is in already */
+    struct space_map *map;
 
-    if (range.first > limit)
-        return 0;
-    if (range.last > limit)
-        range.last = limit;
-    for (;;) {
-        const struct space_region *taken = space_map_meets(gasp->space[GASP_MEMORY].map, range, 0);
-        struct range there;
+    if (!region)
+        return -1;
+    for (size_t i = 0; i < n && ram[i].first <= memory->limit; i++) {
+        uint64_t first = ram[i].first > next ? ram[i].first : next;
+        uint64_t last = ram[i].last < memory->limit ? ram[i].last : memory->limit;
 
-        region.range = range;
-        if (!taken)
-            return seed(gasp, GASP_MEMORY, &region);
-        there = taken->range;
-        region.range.last = there.first - 1;
-        if (there.first > range.first && seed(gasp, GASP_MEMORY, &region) < 0)
-            return -1;
-        if (there.last >= range.last)
-            return 0;
-        range.first = there.last + 1;
+        for (; f < fixed->n && fixed->region[f].range.first <= last; f++) {
+            part.range = (struct range){first, fixed->region[f].range.first - 1};
+            if (first < fixed->region[f].range.first)
+                region[out++] = part;
+            region[out++] = fixed->region[f];
+            next = fixed->region[f].range.last + 1;
+            first = first > next ? first : next;
+        }
+        part.range = (struct range){first, last};
+        if (first <= last)
+            region[out++] = part;
     }
+    while (f < fixed->n)
+        region[out++] = fixed->region[f++];
+    map = space_map_of(region, out, fixed->next_layer);
+    free(region);
+    if (!map)
+        return -1;
+    space_map_free(memory->map);
+    memory->map = map;
+    return 0;
 }
 
-/* What an earlier service registered, and is still there, stays registered. */
+/* What an earlier service registered stays registered, ballooned out or not. */
 static int seed_own_ram(struct gasp *gasp, const struct range *hint, size_t n_hint)
 {
     if (n_hint == 0)
@@ -116,9 +134,8 @@ static int seed_own_ram(struct gasp *gasp, const struct range *hint, size_t n_hi
     gasp->own_ram = malloc(n_hint * sizeof(*gasp->own_ram));
     if (!gasp->own_ram)
         return -1;
-    for (size_t i = 0; i < n_hint; i++)
-        if (space_map_covered(gasp->space[GASP_MEMORY].map, hint[i], GRF_MEMORY))
-            gasp->own_ram[gasp->n_own_ram++] = hint[i];
+    memcpy(gasp->own_ram, hint, n_hint * sizeof(*hint));
+    gasp->n_own_ram = n_hint;
     return 0;
 }
 
@@ -126,8 +143,8 @@ int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct range 
               size_t n_hint)
 {
     struct range *ram = NULL;
-    size_t n = 0, i = 0;
-    int rc = -1;
+    size_t n = 0;
+    int rc;
 
     if (seed_platform(gasp) < 0)
         return -1;
@@ -137,12 +154,14 @@ int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct range 
             return -1;
         gasp->reserve[GASP_MEMORY][gasp->n_reserve[GASP_MEMORY]++] = hvm_bars;
     }
-    if (ram_discover(&gasp->ram, info, hint, n_hint, &ram, &n) < 0)
+    rc = ram_discover(&gasp->ram, info, hint, n_hint, &ram, &n);
+    if (rc < 0)
         return -1;
-    while (i < n && seed_ram(gasp, ram[i]) == 0)
-        i++;
-    if (i == n)
-        rc = seed_own_ram(gasp, hint, n_hint);
+    if (rc > 0)
+        gasp_log(gasp, GUEST_LOG_WARN,
+                 "the guest's pages lie too far apart to find them all: what is missing isn't "
+                 "known as its RAM");
+    rc = seed_ram(gasp, ram, n) < 0 || seed_own_ram(gasp, hint, n_hint) < 0 ? -1 : 0;
     free(ram);
     return rc;
 }

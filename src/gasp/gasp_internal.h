@@ -8,10 +8,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <xengasp/gasp.h>
 #include <xengasp/guest.h>
 
+#include "gasp/limit.h"
 #include "hv/hv.h"
 #include "ram/ram.h"
 #include "space/space.h"
@@ -38,18 +38,12 @@ struct trap_set {
     bool frozen; /* set by ioreq/, which serves these servers from then on: none can be added */
 };
 
-/* So that a guest that makes a vdev fail can't flood the log. */
-struct gasp_complaints {
-    time_t second;
-    unsigned n;
-};
-
 struct gasp {
     struct hv *hv;
     struct ram ram;
     struct space space[GASP_SPACES];
     struct gasp_lock lock[GASP_SPACES];
-    struct gasp_complaints complaints[GASP_SPACES]; /* under the lock */
+    struct log_limit limit; /* of warnings that the guest may provoke */
     struct trap_set trap;
     struct range *reserve[GASP_SPACES]; /* gasp_reserve; start-up only */
     size_t n_reserve[GASP_SPACES];
@@ -92,7 +86,7 @@ int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct range 
               size_t n_hint);
 
 /* End of start-up, before the guest runs: writes RAM and vdev ranges into a never-run PVH guest's
- * memory map. */
+ * memory map. 1: there is none. */
 int gasp_extend_memory_map(struct gasp *gasp);
 
 void gasp_log(const struct gasp *gasp, enum guest_log_level level, const char *format, ...)
@@ -123,6 +117,11 @@ void trap_dispose(struct gasp *gasp); /* destroys the servers, ranges with them;
 
 /* Names a region's owner in words: a vdev's name, "RAM", what of the platform it is, "the VM". */
 const char *gasp_owner_name(const struct gasp *gasp, const struct space_region *region);
+/* Takes a vdev's regions out of the maps, for it goes: nobody may find it there. */
+void gasp_drop_regions(struct gasp *gasp, const vdev_t *vdev);
+
+/* Whether a warning may be logged: at a bounded rate once the guest may be the cause. */
+bool gasp_may_complain(struct gasp *gasp);
 /* Logs what stands in the way of a region that was refused with EBUSY or EEXIST. */
 void gasp_log_taken(struct gasp *gasp, enum gasp_space space, const struct space_region *r,
                     int error);

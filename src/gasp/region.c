@@ -77,18 +77,11 @@ const char *gasp_owner_name(const struct gasp *gasp, const struct space_region *
     return region->flags & GRF_MEMORY ? "RAM" : "the VM";
 }
 
-/* At most ten lines a second once the guest may be the cause. */
-static bool may_complain(struct gasp *gasp, int space)
+bool gasp_may_complain(struct gasp *gasp)
 {
-    struct gasp_complaints *c = &gasp->complaints[space];
-    struct timespec now;
+    uint64_t dropped;
 
-    if (!gasp->running)
-        return true;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec != c->second)
-        *c = (struct gasp_complaints){.second = now.tv_sec};
-    return c->n++ < 10;
+    return !gasp->running || log_limit_pass(&gasp->limit, &dropped);
 }
 
 void gasp_log_taken(struct gasp *gasp, enum gasp_space space, const struct space_region *r,
@@ -97,7 +90,7 @@ void gasp_log_taken(struct gasp *gasp, enum gasp_space space, const struct space
     const struct space_map *map = gasp->space[space].map;
     const struct space_region *taken = NULL;
 
-    if (!may_complain(gasp, space))
+    if (!gasp_may_complain(gasp))
         return;
     if (error == EBUSY)
         taken = space_map_meets(map, r->range, GRF_PRECIOUS);
@@ -113,7 +106,7 @@ static void warn_qemu(struct gasp *gasp, const struct space_region *r)
     const char *name =
         gasp->type == HV_HVM && (r->flags & VIRT_RW) ? platform_qemu_port(r->range) : NULL;
 
-    if (name && may_complain(gasp, GASP_PORTS))
+    if (name && gasp_may_complain(gasp))
         gasp_log(gasp, GUEST_LOG_WARN, "ports [" PRIrange "] for %s hide QEMU's %s",
                  range_arg(r->range), gasp_owner_name(gasp, r), name);
 }
@@ -149,6 +142,38 @@ static int set_one(struct gasp *gasp, const struct gasp_region *rgn)
         warn_qemu(gasp, &r);
     space_publish(&gasp->space[space], map);
     return 0;
+}
+
+static const struct space_region *part_of(const struct space_map *map, const vdev_t *vdev)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        if (map->region[i].owner == vdev)
+            return &map->region[i];
+    }
+    for (size_t i = 0; i < map->n_hidden; i++) {
+        if (map->hidden[i].owner == vdev)
+            return &map->hidden[i];
+    }
+    return NULL;
+}
+
+void gasp_drop_regions(struct gasp *gasp, const vdev_t *vdev)
+{
+    for (int s = 0; s < GASP_SPACES; s++) {
+        const struct space_region *part;
+
+        while (gasp->space[s].map && (part = part_of(gasp->space[s].map, vdev))) {
+            struct space_region gone = {part->range, GRF_NONE, part->cookie, part->owner, 0};
+            struct space_map *map;
+
+            if (space_map_set(gasp->space[s].map, &gone, &map))
+                break;
+            /* Where Xen goes on trapping, nobody answers. */
+            if (gasp->trap.n_servers > 0)
+                trap_carry(gasp, s, map, gone.range);
+            space_publish(&gasp->space[s], map);
+        }
+    }
 }
 
 unsigned gasp_region_set_soft(struct guest_system *gsp, unsigned n, const struct gasp_region *rgn)

@@ -101,11 +101,12 @@ static int find_wanted(struct plan *plan, const struct space_map *to, struct ran
     return 0;
 }
 
-static int xen_error(const struct gasp *gasp, const char *what)
+static int xen_error(struct gasp *gasp, const char *what)
 {
     int error = errno;
 
-    gasp_log(gasp, GUEST_LOG_WARN, "Xen refuses %s: %s", what, strerror(error));
+    if (gasp_may_complain(gasp))
+        gasp_log(gasp, GUEST_LOG_WARN, "Xen refuses %s: %s", what, strerror(error));
     switch (error) {
     case ENOMEM: /* of a range: no slot for it */
         return ENOSPC;

@@ -38,6 +38,21 @@ static int tell_vdevs(struct guest_system *gsp, unsigned ctrl)
     return 0;
 }
 
+static void tell_guest(struct guest_system *gsp)
+{
+    int rc = gasp_extend_memory_map(&gsp->gasp);
+
+    if (rc < 0)
+        gasp_log(&gsp->gasp, GUEST_LOG_WARN,
+                 "the guest's memory map could not be extended (%s): it won't know of RAM and "
+                 "vdevs of ours, and may put mappings of its own there",
+                 strerror(errno));
+    else if (rc > 0 && gsp->gasp.n_own_ram > 0)
+        gasp_log(&gsp->gasp, GUEST_LOG_WARN,
+                 "nothing tells the guest of its registered RAM: it won't use it, and its firmware "
+                 "may put something else there (only a PVH guest has a memory map to extend)");
+}
+
 int guest_configured(struct guest_system *gsp)
 {
     struct vdev *vdev;
@@ -52,12 +67,7 @@ int guest_configured(struct guest_system *gsp)
     }
     if (tell_vdevs(gsp, VDEV_CTRL_GUEST_CONFIGURED) < 0)
         return -1;
-    if (gasp_extend_memory_map(&gsp->gasp) < 0)
-        gasp_log(&gsp->gasp, GUEST_LOG_WARN,
-                 "the guest's memory map could not be extended (%s): it won't know of RAM and "
-                 "vdevs of ours, "
-                 "and may put mappings of its own there",
-                 strerror(errno));
+    tell_guest(gsp);
     if (record_save_ram(gsp) < 0 || tell_vdevs(gsp, VDEV_CTRL_GUEST_STARTING) < 0)
         return -1;
     gsp->dispatch = (struct ioreq_dispatch){
@@ -117,10 +127,10 @@ int guest_run(struct guest_system *gsp)
             return 0;
         if (poll(fd, 2, LOOK_EVERY_MS) < 0 && errno != EINTR)
             return -1;
-        if (fd[0].revents & POLLIN) {
+        if (fd[0].revents & POLLIN)
             eventfd_read(gsp->work_fd, &value);
-            ram_drop_stale(&gsp->gasp.ram);
-        }
+        /* Each time: a chunk that was in use when it became stale is dropped a little later. */
+        ram_drop_stale(&gsp->gasp.ram);
         if (fd[1].revents)
             ops->gone_ack(gsp->hv);
     }
@@ -148,7 +158,7 @@ void guest_close(struct guest_system *gsp)
         TAILQ_REMOVE(&gsp->vdevs, vdev, link);
         vdev_destroy(vdev, true);
     }
-    if (gsp->lock_fd >= 0 && record_save_ram(gsp) < 0)
+    if (gsp->lock_fd >= 0 && gsp->seeded && record_save_ram(gsp) < 0)
         gasp_log(&gsp->gasp, GUEST_LOG_WARN,
                  "%s: the record of registered RAM could not be written: %s", gsp->state_dir,
                  strerror(errno));
@@ -158,6 +168,12 @@ void guest_close(struct guest_system *gsp)
         close(gsp->work_fd);
     gsp->hv->ops->close(gsp->hv);
     free(gsp);
+}
+
+size_t guest_own_ram(const struct guest_system *gsp, const struct range **range_r)
+{
+    *range_r = gsp->gasp.own_ram;
+    return gsp->gasp.n_own_ram;
 }
 
 void guest_get_stats(struct guest_system *gsp, struct guest_stats *stats_r)

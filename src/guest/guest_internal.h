@@ -27,6 +27,7 @@ struct guest_system {
     _Atomic enum guest_end end;
     char state_dir[PATH_MAX]; /* this guest's; "" without */
     int lock_fd;              /* held while we own the guest's map */
+    bool seeded;              /* what was registered is known */
     struct hv_logger hv_logger;
 };
 
@@ -45,5 +46,8 @@ int record_save_ram(struct guest_system *gsp);
 
 /* guest.c: looks whether the guest still lives. */
 enum guest_end guest_look(struct guest_system *gsp);
+
+/* guest.c: the RAM that we registered, or a service before us did; the guest's own is not in it. */
+size_t guest_own_ram(const struct guest_system *gsp, const struct range **range_r);
 
 #endif

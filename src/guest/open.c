@@ -42,7 +42,7 @@ static int take_options(struct guest_system *gsp, const struct guest_options *op
 {
     struct guest_options *mine = &gsp->options;
 
-    *mine = (struct guest_options){.poll_us = GUEST_POLL_DEFAULT};
+    *mine = (struct guest_options){0};
     if (options) {
         if (options->size < sizeof(size_t) || options->size > sizeof(*mine)) {
             errno = EINVAL;
@@ -52,8 +52,10 @@ static int take_options(struct guest_system *gsp, const struct guest_options *op
     }
     if (!mine->log)
         mine->log = log_to_stderr;
-    if (mine->poll_us == GUEST_POLL_DEFAULT)
+    if (mine->poll_us == 0)
         mine->poll_us = DEFAULT_POLL_US;
+    else if (mine->poll_us == GUEST_POLL_NEVER)
+        mine->poll_us = 0;
     if (mine->memory_limit == 0)
         mine->memory_limit = DEFAULT_MEMORY_LIMIT;
     if (!mine->state_dir)
@@ -133,6 +135,7 @@ static int set_up(struct guest_system *gsp)
         goto out;
     if (gasp_seed(&gsp->gasp, &info, hint, n_hint) < 0)
         goto out;
+    gsp->seeded = true;
     if (!gsp->ram_only)
         look_for_servers(gsp);
     rc = 0;

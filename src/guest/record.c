@@ -85,8 +85,12 @@ int record_load_ram(struct guest_system *gsp, struct range **range_r, size_t *n_
         while (fscanf(file, "%" SCNx64 "-%" SCNx64 " ", &first, &last) == 2 && first <= last) {
             struct range *more = realloc(range, (n + 1) * sizeof(*range));
 
-            if (!more)
-                break;
+            if (!more) {
+                free(range);
+                fclose(file);
+                errno = ENOMEM;
+                return -1;
+            }
             range = more;
             range[n++] = (struct range){first, last};
         }

@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 enum {
-    LOW_RAM_END = 0xf0000,     /* frames; the hole for devices begins here */
+    LOW_RAM_END_PVH = 0xfc000, /* frames; the hole for devices begins here, as libxl has it */
+    LOW_RAM_END_HVM = 0xf0000,
     HIGH_RAM_BEGIN = 0x100000, /* 4 GiB */
     SPECIAL_FIRST = 0xfeff8,   /* xenstore, console and the like */
     SPECIAL_PAGES = 8,
@@ -279,7 +280,8 @@ static void write_start_info(struct sim *sim, uint64_t low_pages, uint64_t high_
 static int build(struct sim *sim, const struct hv_sim_options *o)
 {
     uint64_t ram = o->ram_bytes >> HV_PAGE_SHIFT;
-    uint64_t low = ram < LOW_RAM_END ? ram : LOW_RAM_END;
+    uint64_t hole = o->type == HV_HVM ? LOW_RAM_END_HVM : LOW_RAM_END_PVH;
+    uint64_t low = ram < hole ? ram : hole;
 
     if (hv_sim_mem_build(sim, 0, low) < 0 || hv_sim_mem_build(sim, HIGH_RAM_BEGIN, ram - low) < 0)
         return -1;

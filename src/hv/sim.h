@@ -11,12 +11,14 @@
 struct hv_sim_options {
     enum hv_guest_type type;
     unsigned vcpus;
-    uint64_t ram_bytes;    /* populated from 0 up to 0xf0000000, the rest from 4 GiB */
-    uint64_t host_pages;   /* free pages of the host, beyond the guest's own; 0: 1 GiB's worth */
-    uint64_t spare_pages;  /* max_pages beyond the guest's RAM; 0: 256, as libxl */
-    uint64_t paging_pool;  /* bytes; 0: by libxl's formula */
-    bool running;          /* starts unpaused (never_ran false) */
-    bool bare;             /* no start_info, no special pages, never_ran: the bare domain of the conformance suite */
+    uint64_t
+        ram_bytes; /* populated from 0 up to 0xfc000000 (HVM 0xf0000000), the rest from 4 GiB */
+    uint64_t host_pages;  /* free pages of the host, beyond the guest's own; 0: 1 GiB's worth */
+    uint64_t spare_pages; /* max_pages beyond the guest's RAM; 0: 256, as libxl */
+    uint64_t paging_pool; /* bytes; 0: by libxl's formula */
+    bool running;         /* starts unpaused (never_ran false) */
+    bool
+        bare; /* no start_info, no special pages, never_ran: the bare domain of the conformance suite */
 };
 
 int hv_sim_open(struct hv **hv_r, const struct hv_sim_options *options);
@@ -34,8 +36,8 @@ int hv_sim_request(struct hv *hv, unsigned vcpu, struct ioreq_slot *req, int tim
  * An access as an instruction makes it: RAM directly, the rest as requests, divided at page borders as Xen
  * does. write: *value goes out; else it comes back, zero-extended.
  */
-int hv_sim_access(struct hv *hv, unsigned vcpu, enum hv_range_type type, bool write, uint64_t addr, unsigned size,
-                  uint64_t *value, int timeout_ms);
+int hv_sim_access(struct hv *hv, unsigned vcpu, enum hv_range_type type, bool write, uint64_t addr,
+                  unsigned size, uint64_t *value, int timeout_ms);
 
 /* The guest's RAM as the guest sees it. ENOENT: a hole in it (nothing copied). */
 int hv_sim_ram(struct hv *hv, bool write, uint64_t gpa, void *buf, size_t size);
@@ -46,7 +48,8 @@ int hv_sim_balloon(struct hv *hv, bool out, uint64_t gfn, uint64_t n);
 int hv_sim_invalidate(struct hv *hv, unsigned vcpu, int timeout_ms);
 
 void hv_sim_set_shutdown(struct hv *hv, enum hv_shutdown reason);
-void hv_sim_destroy(struct hv *hv); /* as `xl destroy`: calls fail as on a dying, then on no domain */
+void hv_sim_destroy(
+    struct hv *hv); /* as `xl destroy`: calls fail as on a dying, then on no domain */
 
 /*
  * Faults. nth counts from 1 among all calls through the table from now on; 0 turns it off. What only gives back
@@ -59,11 +62,11 @@ void hv_sim_spurious_event(struct hv *hv, unsigned vcpu);
 
 /* What is out: for leak checks. */
 struct hv_sim_usage {
-    uint64_t nr_pages;      /* charged to the guest */
-    uint64_t host_pages;    /* still free */
-    uint64_t mapped_pages;  /* by `map` */
+    uint64_t nr_pages;     /* charged to the guest */
+    uint64_t host_pages;   /* still free */
+    uint64_t mapped_pages; /* by `map` */
     unsigned servers, ranges, ioreq_pages, bound_ports, pause_count;
-    bool crashed;           /* Xen would have crashed the guest (a slot's state went wrong) */
+    bool crashed; /* Xen would have crashed the guest (a slot's state went wrong) */
 };
 void hv_sim_usage(struct hv *hv, struct hv_sim_usage *usage_r);
 

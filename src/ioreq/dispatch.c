@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "space/clock.h"
+
 enum {
     CALIBRATION_NS = 2000000,
     MISSES_MAX = 6, /* polling that is always in vain follows one answer of 64 */
@@ -32,21 +34,13 @@ static uint64_t ticks(void)
     return __builtin_ia32_rdtsc();
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static double measure_ticks_a_ns(void)
 {
-    uint64_t clock = now_ns(), count = ticks(), passed;
+    uint64_t clock = clock_ns(), count = ticks(), passed;
 
     do
         nanosleep(&(struct timespec){.tv_nsec = CALIBRATION_NS}, NULL);
-    while ((passed = now_ns() - clock) < CALIBRATION_NS);
+    while ((passed = clock_ns() - clock) < CALIBRATION_NS);
     return (double)(ticks() - count) / (double)passed;
 }
 
@@ -196,37 +190,8 @@ __attribute__((hot)) static void *dispatch_thread(void *arg)
     return NULL;
 }
 
-static int bind_cpu(struct ioreq_dispatch *dispatch, struct ioreq_cpu *cpu)
-{
-    const struct hv_ops *ops = dispatch->gasp->hv->ops;
-
-    cpu->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    cpu->events = ops->events_open(dispatch->gasp->hv);
-    if (cpu->wake_fd < 0 || !cpu->events)
-        return -1;
-    for (unsigned s = 0; s < dispatch->n_servers; s++) {
-        cpu->port[s] =
-            ops->events_bind(cpu->events, dispatch->page[s]->slot[cpu->guest.index].vp_eport);
-        if (cpu->port[s] < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static void unbind_cpu(struct ioreq_dispatch *dispatch, struct ioreq_cpu *cpu)
-{
-    const struct hv_ops *ops = dispatch->gasp->hv->ops;
-
-    for (unsigned s = 0; cpu->events && s < dispatch->n_servers; s++) {
-        if (cpu->port[s] >= 0)
-            ops->events_unbind(cpu->events, cpu->port[s]);
-    }
-    ops->events_close(cpu->events);
-    if (cpu->wake_fd >= 0)
-        close(cpu->wake_fd);
-}
-
-static int start_cpus(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsigned n_cpus)
+/* All that may fail for want of something, before a guest can send anything. */
+static int open_cpus(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsigned n_cpus)
 {
     dispatch->cpu = calloc(n_cpus, sizeof(*dispatch->cpu));
     if (!dispatch->cpu)
@@ -242,17 +207,58 @@ static int start_cpus(struct ioreq_dispatch *dispatch, struct guest_system *gsp,
             cpu->port[s] = -1;
     }
     for (unsigned i = 0; i < n_cpus; i++) {
-        if (bind_cpu(dispatch, &dispatch->cpu[i]) < 0)
+        struct ioreq_cpu *cpu = &dispatch->cpu[i];
+
+        cpu->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        cpu->events = dispatch->gasp->hv->ops->events_open(dispatch->gasp->hv);
+        if (cpu->wake_fd < 0 || !cpu->events)
             return -1;
     }
-    /* Only when all are bound: a thread that runs can't fail any more. */
-    for (unsigned i = 0; i < n_cpus; i++) {
+    return 0;
+}
+
+/* As many as can be, even if one can't: a vCPU that waits for us must be told. */
+static int bind_cpus(struct ioreq_dispatch *dispatch)
+{
+    int failed = 0;
+
+    for (unsigned i = 0; i < dispatch->n_cpus; i++) {
+        struct ioreq_cpu *cpu = &dispatch->cpu[i];
+
+        for (unsigned s = 0; s < dispatch->n_servers; s++) {
+            cpu->port[s] = dispatch->gasp->hv->ops->events_bind(
+                cpu->events, dispatch->page[s]->slot[i].vp_eport);
+            if (cpu->port[s] < 0)
+                failed = errno;
+        }
+    }
+    errno = failed;
+    return failed ? -1 : 0;
+}
+
+/* Last: a thread that runs can't fail any more. */
+static int start_threads(struct ioreq_dispatch *dispatch)
+{
+    for (unsigned i = 0; i < dispatch->n_cpus; i++) {
         errno = pthread_create(&dispatch->cpu[i].thread, NULL, dispatch_thread, &dispatch->cpu[i]);
         if (errno)
             return -1;
         dispatch->cpu[i].started = true;
     }
     return 0;
+}
+
+static void unbind_cpu(struct ioreq_dispatch *dispatch, struct ioreq_cpu *cpu)
+{
+    const struct hv_ops *ops = dispatch->gasp->hv->ops;
+
+    for (unsigned s = 0; cpu->events && s < dispatch->n_servers; s++) {
+        if (cpu->port[s] >= 0)
+            ops->events_unbind(cpu->events, cpu->port[s]);
+    }
+    ops->events_close(cpu->events);
+    if (cpu->wake_fd >= 0)
+        close(cpu->wake_fd);
 }
 
 int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsigned n_cpus)
@@ -274,7 +280,8 @@ int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsig
     /* Xen writes the ports into a page when its server is enabled, so: mapped, enabled, bound. A
      * request that comes before its port is bound waits in its slot, and binding raises the event.
      */
-    if (trap_enable(gasp, true) < 0 || start_cpus(dispatch, gsp, n_cpus) < 0)
+    if (open_cpus(dispatch, gsp, n_cpus) < 0 || trap_enable(gasp, true) < 0 ||
+        bind_cpus(dispatch) < 0 || start_threads(dispatch) < 0)
         goto fail;
     return 0;
 fail:

@@ -16,8 +16,16 @@ static const struct range not_ram[] = {
     {0xfc000000, 0xfc03ffff},
 };
 
-/* After that much of nothing (64 MiB), only one frame of each 2 MiB is tried. */
-enum { SPARSE_AFTER_CHUNKS = 32 };
+enum {
+    /* After that much of nothing (64 MiB), only one frame of each 2 MiB is tried. */
+    SPARSE_AFTER_CHUNKS = 32,
+    /* A guest can put a page wherever it likes, so looking for all of them must have an end: after
+     * so many looks at nothing (some 20 s on Xen) ... */
+    EMPTY_MAX = 1 << 14,
+    /* ... and so many pieces; what follows is one piece with the last, holes and all. The mapping
+     * tells what is there. */
+    PIECES_MAX = 1 << 18,
+};
 
 struct search {
     struct ram *ram;
@@ -38,8 +46,10 @@ static int add_range(struct search *s, struct range range)
 {
     struct range *more;
 
-    if (s->n > 0 && s->range[s->n - 1].last + 1 == range.first) {
-        s->range[s->n - 1].last = range.last;
+    struct range *last = s->n > 0 ? &s->range[s->n - 1] : NULL;
+
+    if (last && range.first > last->last && (range.first - last->last == 1 || s->n >= PIECES_MAX)) {
+        last->last = range.last;
         return 0;
     }
     if (s->n == s->room) {
@@ -99,10 +109,10 @@ static int probe_range(struct search *s, struct range range)
     return 0;
 }
 
-/* Everything up to `end` but what was looked at already, until all pages are found. */
+/* Everything up to `end` but what was looked at already, until all pages are found. 1: gave up. */
 static int probe_rest(struct search *s, const struct range *seen, size_t n_seen, uint64_t end)
 {
-    unsigned empty = 0;
+    unsigned empty = 0, empty_in_all = 0;
 
     for (uint64_t gfn = 0; gfn < end && s->found < s->wanted;) {
         uint64_t stop = (gfn | (RAM_CHUNK_PAGES - 1)) + 1;
@@ -130,6 +140,8 @@ static int probe_rest(struct search *s, const struct range *seen, size_t n_seen,
             continue; /* the rest of that chunk, in full */
         }
         empty = there > 0 ? 0 : empty + 1;
+        if (there == 0 && ++empty_in_all == EMPTY_MAX)
+            return 1;
         gfn = stop;
     }
     return 0;
@@ -140,6 +152,7 @@ static int by_probing(struct search *s, const struct hv_info *info, const struct
 {
     enum { N = sizeof(not_ram) / sizeof(not_ram[0]) };
     struct range *seen = calloc(N + n_hint, sizeof(*seen));
+    uint64_t end = s->ram->limit >> HV_PAGE_SHIFT;
     int rc = -1;
 
     if (!seen)
@@ -157,7 +170,9 @@ static int by_probing(struct search *s, const struct hv_info *info, const struct
         if (probe_range(s, hint[i]) < 0)
             goto out;
     }
-    rc = probe_rest(s, seen, N + n_hint, info->nr_gfns);
+    if (end > info->nr_gfns)
+        end = info->nr_gfns;
+    rc = probe_rest(s, seen, N + n_hint, end);
 out:
     free(seen);
     return rc;
@@ -191,10 +206,14 @@ int ram_discover(struct ram *ram, const struct hv_info *info, const struct range
 {
     struct search s = {.ram = ram};
     size_t n = 0;
-    int rc = info->never_ran ? by_start_info(&s) : 0;
+    int told = info->never_ran ? by_start_info(&s) : 0;
+    int rc = told == 0 ? by_probing(&s, info, hint, n_hint) : told < 0 ? -1 : 0;
 
-    if (rc == 0)
-        rc = by_probing(&s, info, hint, n_hint);
+    /* Hints are RAM whatever was found of them: pages that are ballooned out now may come back. */
+    for (size_t i = 0; i < n_hint && rc >= 0; i++) {
+        if (add_range(&s, hint[i]) < 0)
+            rc = -1;
+    }
     if (rc < 0) {
         free(s.range);
         return -1;
@@ -212,5 +231,5 @@ int ram_discover(struct ram *ram, const struct hv_info *info, const struct range
     }
     *range_r = s.range;
     *n_r = n;
-    return 0;
+    return rc;
 }

@@ -11,17 +11,14 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "space/clock.h"
+
 /* A page that was a hole when its chunk was mapped may have come back since (Xen doesn't tell):
  * look again, this seldom. */
 enum { HOLE_LOOK_AGAIN_MS = 100 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+/* Unmapping a chunk takes milliseconds on Xen, and readers that need another wait meanwhile. */
+enum { DROP_AT_ONCE = 4 };
 
 int ram_init(struct ram *ram, struct hv *hv, struct space *memory, uint64_t limit)
 {
@@ -88,7 +85,7 @@ static struct ram_chunk *map_chunk(struct ram *ram, size_t i)
         gfn[page] = i * RAM_CHUNK_PAGES + page;
     /* Read before the mapping is made, so that a page given up during it makes the chunk stale. */
     chunk->generation = ram->generation;
-    chunk->mapped_ns = now_ns();
+    chunk->mapped_ns = clock_ns();
     if (ram->hv->ops->map(ram->hv, ram_host(ram, i * RAM_CHUNK_SIZE), PROT_READ | PROT_WRITE,
                           RAM_CHUNK_PAGES, gfn, err) < 0) {
         free(chunk);
@@ -142,7 +139,7 @@ static struct ram_chunk *need_chunk(struct ram *ram, size_t i, struct range rang
     struct ram_chunk *chunk = ram->chunk[i];
 
     if (chunk && chunk->pins == 0 && !chunk_stale(ram, chunk) && !chunk_valid(chunk, i, range) &&
-        now_ns() - chunk->mapped_ns > HOLE_LOOK_AGAIN_MS * UINT64_C(1000000))
+        clock_ns() - chunk->mapped_ns > HOLE_LOOK_AGAIN_MS * UINT64_C(1000000))
         chunk->generation = 0;
     if (chunk && chunk_stale(ram, chunk)) {
         unpublish(ram, chunk);
@@ -211,24 +208,30 @@ void ram_forget(struct ram *ram, struct range range)
     pthread_mutex_unlock(&ram->lock);
 }
 
-void ram_drop_stale(struct ram *ram)
+/* Drops some that are stale; true if there may be more. */
+static bool drop_some(struct ram *ram)
 {
-    struct ram_chunk_list stale = LIST_HEAD_INITIALIZER(stale);
-    struct ram_chunk *chunk, *next;
+    struct ram_chunk *stale[DROP_AT_ONCE], *chunk, *next;
+    size_t n = 0;
 
     pthread_mutex_lock(&ram->lock);
-    for (chunk = LIST_FIRST(&ram->mapped); chunk; chunk = next) {
+    for (chunk = LIST_FIRST(&ram->mapped); chunk && n < DROP_AT_ONCE; chunk = next) {
         next = LIST_NEXT(chunk, link);
         if (!chunk_stale(ram, chunk))
             continue;
         unpublish(ram, chunk);
-        LIST_INSERT_HEAD(&stale, chunk, link);
+        stale[n++] = chunk;
     }
-    if (!LIST_EMPTY(&stale))
+    if (n > 0)
         rcu_wait(ram);
-    while ((chunk = LIST_FIRST(&stale))) {
-        LIST_REMOVE(chunk, link);
-        unmap_chunk(ram, chunk);
-    }
+    for (size_t i = 0; i < n; i++)
+        unmap_chunk(ram, stale[i]);
     pthread_mutex_unlock(&ram->lock);
+    return n == DROP_AT_ONCE;
+}
+
+void ram_drop_stale(struct ram *ram)
+{
+    while (drop_some(ram))
+        nanosleep(&(struct timespec){.tv_nsec = 1}, NULL); /* lets in who waits for the lock */
 }

@@ -71,16 +71,23 @@ static uint64_t find_room(struct ram *ram, uint64_t gpa, const struct start_info
                                                                                            : 0;
 }
 
-static bool in_map(const struct start_info_memmap_entry *entry, uint32_t n, struct range range)
+/* 1: an entry holds it already. 0: none does. -1 with EEXIST: an entry says RAM where this isn't,
+ * or the other way round. */
+static int in_map(const struct start_info_memmap_entry *map, uint32_t n,
+                  const struct ram_map_entry *entry)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct range old;
 
-        if (range_make(&old, entry[i].addr, entry[i].size, UINT64_MAX) == 0 &&
-            range_overlap(old, range))
-            return true;
+        if (range_make(&old, map[i].addr, map[i].size, UINT64_MAX) != 0 ||
+            !range_overlap(old, entry->range))
+            continue;
+        if ((map[i].type == RAM_MAP_RAM) != (entry->type == RAM_MAP_RAM))
+            return fail(EEXIST);
+        if (range_inside(entry->range, old))
+            return 1;
     }
-    return false;
+    return 0;
 }
 
 int ram_extend_memory_map(struct ram *ram, const struct ram_map_entry *entry, size_t n)
@@ -92,10 +99,14 @@ int ram_extend_memory_map(struct ram *ram, const struct ram_map_entry *entry, si
     int rc = ram_read_start_info(ram, &gpa, &info, map);
 
     if (rc <= 0)
-        return rc;
+        return rc == 0 ? 1 : -1;
     old_n = info.memmap_entries;
     for (size_t i = 0; i < n; i++) {
-        if (in_map(map, info.memmap_entries, entry[i].range))
+        int there = in_map(map, info.memmap_entries, &entry[i]);
+
+        if (there < 0)
+            return -1;
+        if (there > 0)
             continue;
         if (info.memmap_entries == START_INFO_MAX_ENTRIES)
             return fail(ENOSPC);

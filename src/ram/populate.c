@@ -135,11 +135,10 @@ static int zero_all(struct job *job)
     return 0;
 }
 
-static int depopulate_done(struct job *job)
+static void depopulate_done(struct job *job)
 {
     struct hv *hv = job->ram->hv;
     uint64_t gfn[RAM_CHUNK_PAGES];
-    int rc = 0;
 
     for (uint64_t done = 0; done < job->done;) {
         size_t n = job->done - done < RAM_CHUNK_PAGES ? job->done - done : RAM_CHUNK_PAGES, got;
@@ -147,11 +146,8 @@ static int depopulate_done(struct job *job)
         for (size_t i = 0; i < n; i++)
             gfn[i] = job->first + done + i;
         got = hv->ops->depopulate(hv, HV_ORDER_4K, n, gfn);
-        if (got < n)
-            rc = -1; /* a hole: somebody else took that page; go on behind it */
-        done += got < n ? got + 1 : n;
+        done += got < n ? got + 1 : n; /* a hole: somebody else took that page; go on behind it */
     }
-    return rc;
 }
 
 static void undo(struct job *job)
@@ -176,6 +172,9 @@ int ram_populate(struct ram *ram, struct range range, bool whole_2m)
 
     if (ram->hv->ops->info(ram->hv, &info) < 0)
         return -1;
+    /* Asked anew: somebody may have set it off since it was attached. */
+    if (!info.never_ran)
+        return fail(EBUSY);
     if (prove_hole(&job, info.nr_gfns) < 0)
         return -1;
     if (raise_limits(&job, &info) < 0 || populate_all(&job, whole_2m) < 0 || zero_all(&job) < 0) {
@@ -184,22 +183,4 @@ int ram_populate(struct ram *ram, struct range range, bool whole_2m)
     }
     ram_forget(ram, range);
     return 0;
-}
-
-int ram_depopulate(struct ram *ram, struct range range)
-{
-    struct job job = {.ram = ram,
-                      .first = range.first >> HV_PAGE_SHIFT,
-                      .n = range_length(range) >> HV_PAGE_SHIFT};
-    struct hv_info info;
-
-    job.done = job.n;
-    if (ram->hv->ops->info(ram->hv, &info) < 0)
-        return -1;
-    if (depopulate_done(&job) < 0)
-        return fail(ENOENT);
-    ram_forget(ram, range);
-    ram_drop_stale(ram); /* a page still mapped would stay charged to the guest */
-    return ram->hv->ops->set_max_pages(ram->hv,
-                                       info.max_pages > job.n ? info.max_pages - job.n : 0);
 }

@@ -64,20 +64,18 @@ void ram_unpin(struct ram *ram, struct range range);
 /* ---- more RAM (populate.c) ---- */
 
 /*
- * Gives the guest zeroed RAM at a range of whole pages, which the map has as free. The guest must
- * not be running. whole_2m: of 2 MiB extents or not at all. -1 and nothing changed: EEXIST (the
- * guest has a page there), ENOMEM, EDQUOT.
+ * Gives the guest zeroed RAM at a range of whole pages, which the map has as free. whole_2m: of
+ * 2 MiB extents or not at all. -1 and nothing changed: EBUSY (it has run), EEXIST (the guest has a
+ * page there), ENOMEM, EDQUOT.
  */
 int ram_populate(struct ram *ram, struct range range, bool whole_2m);
-/* Undoes it. */
-int ram_depopulate(struct ram *ram, struct range range);
 
 /* ---- what is there already (discover.c) ---- */
 
 /*
  * The guest's RAM, as ascending disjoint ranges (malloc'd): of a guest that never ran from its
- * start_info, else found by probing. `hint` (n_hint): where to look first, besides the usual
- * places.
+ * start_info, else found by probing. `hint` (n_hint): what is RAM for certain, present or ballooned
+ * out. 0; 1: not all was found; -1 with errno.
  */
 int ram_discover(struct ram *ram, const struct hv_info *info, const struct range *hint,
                  size_t n_hint, struct range **range_r, size_t *n_r);
@@ -92,8 +90,9 @@ struct ram_map_entry {
 
 /*
  * Extends the memory map that a PVH guest which never ran finds in its start_info. Entries that the
- * map has already are left out. 0 also when the guest has no start_info; -1: ENOSPC no room for the
- * longer table, EINVAL it makes no sense.
+ * map has already are left out. 0; 1: the guest has no start_info; -1 and nothing changed: ENOSPC
+ * no room for the longer map, EEXIST it says otherwise of a range, EINVAL a start_info that makes
+ * no sense.
  */
 int ram_extend_memory_map(struct ram *ram, const struct ram_map_entry *entry, size_t n);
 

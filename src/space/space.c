@@ -228,6 +228,28 @@ static void replace(struct parts *out, struct parts in, struct range range,
     out->n += in.n - i;
 }
 
+static void set_last(struct space_map *map)
+{
+    for (size_t i = 0; i < map->n; i++)
+        map->last[i] = map->region[i].range.last;
+}
+
+struct space_map *space_map_of(const struct space_region *region, size_t n, uint64_t next_layer)
+{
+    struct space_map *map = map_alloc(n, 0);
+    struct parts parts;
+
+    if (!map)
+        return NULL;
+    parts = visible(map);
+    for (size_t i = 0; i < n; i++)
+        append(&parts, &region[i]);
+    map->n = parts.n;
+    map->next_layer = next_layer;
+    set_last(map);
+    return map;
+}
+
 int space_map_set(const struct space_map *map, const struct space_region *region,
                   struct space_map **new_r)
 {
@@ -249,8 +271,7 @@ int space_map_set(const struct space_map *map, const struct space_region *region
     new->n = seen.n;
     new->n_hidden = unseen.n;
     new->next_layer = map->next_layer + 1;
-    for (size_t i = 0; i < new->n; i++)
-        new->last[i] = new->region[i].range.last;
+    set_last(new);
     *new_r = new;
     return 0;
 }

@@ -42,6 +42,10 @@ struct space_map {
 struct space_map *space_map_new(void);      /* an empty one, or NULL with ENOMEM */
 void space_map_free(struct space_map *map); /* NULL is fine */
 
+/* A map of n regions that are ascending, disjoint and GRF_ACTIVE, their layers below next_layer.
+ * NULL with ENOMEM. */
+struct space_map *space_map_of(const struct space_region *region, size_t n, uint64_t next_layer);
+
 /* Index of the region that holds addr, or of the first one above it, or map->n. */
 size_t space_map_search(const struct space_map *map, uint64_t addr);
 

@@ -19,6 +19,8 @@ static void copy_operand(void *to, const void *from, unsigned length)
 
 static int check(const struct qvm_state_block *blk, unsigned nblks, unsigned data_len)
 {
+    if (blk->flags != QSF_NONE)
+        return ENOTSUP;
     if (nblks != 1 || data_len == 0 || (blk->type == QST_CPUREGS && data_len > sizeof(uint64_t)))
         return EINVAL;
     return blk->type == QST_CPUREGS || blk->type == QST_MEMORY ? 0 : ENOTSUP;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* "NAME,key=value,...": how a vdev is configured, in a guest's configuration and on a command line
  * alike. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,24 +48,40 @@ void vdev_spec_dispose(struct vdev_spec *spec)
     *spec = (struct vdev_spec){0};
 }
 
-int vdev_parse_location(const char *text, struct qvm_state_block *block)
+int vdev_parse_number(const char *text, uint64_t *value_r)
 {
-    unsigned long long location;
+    static const char units[] = "KMG";
+    bool hex = strncmp(text, "0x", 2) == 0;
+    const char *unit;
+    unsigned shift;
     char *end;
 
+    /* strtoull would take blanks and signs. */
+    if (hex ? !isxdigit((unsigned char)text[2]) : !isdigit((unsigned char)text[0]))
+        return EINVAL;
+    errno = 0;
+    *value_r = strtoull(text, &end, hex ? 16 : 10);
+    if (errno)
+        return EOVERFLOW;
+    if (*end) {
+        unit = strchr(units, *end);
+        if (!unit || end[1])
+            return EINVAL;
+        shift = 10 * (unsigned)(unit - units + 1);
+        if (*value_r > UINT64_MAX >> shift)
+            return EOVERFLOW;
+        *value_r <<= shift;
+    }
+    return 0;
+}
+
+int vdev_parse_location(const char *text, struct qvm_state_block *block)
+{
     if (strncmp(text, "mem:", 4) == 0)
         block->type = QST_MEMORY;
     else if (strncmp(text, "io:", 3) == 0)
         block->type = QST_X86_IO;
     else
         return EINVAL;
-    text = strchr(text, ':') + 1;
-    if (*text < '0' || *text > '9')
-        return EINVAL; /* strtoull would take a sign or blanks */
-    errno = 0;
-    location = strtoull(text, &end, 0);
-    if (*end || errno)
-        return EINVAL;
-    block->location = location;
-    return 0;
+    return vdev_parse_number(strchr(text, ':') + 1, &block->location) ? EINVAL : 0;
 }

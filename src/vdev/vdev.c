@@ -67,6 +67,7 @@ void vdev_destroy(struct vdev *vdev, bool terminate)
 {
     if (terminate)
         vdev_control(vdev, VDEV_CTRL_TERMINATE, NULL);
+    gasp_drop_regions(gasp_of(vdev->public.v_gsp), &vdev->public);
     pthread_mutex_destroy(&vdev->public.v_mtx);
     pthread_mutex_destroy(&vdev->lock);
     free(vdev->public.v_device);

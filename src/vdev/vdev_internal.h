@@ -8,7 +8,6 @@
 #include <xengasp/vdev.h>
 
 #include "gasp/gasp_internal.h"
-#include "vdev/limit.h"
 
 /* An instance: what the vdev sees, and what it doesn't. */
 struct vdev {
@@ -62,6 +61,8 @@ struct vdev_spec {
 int vdev_spec_parse(const char *text,
                     struct vdev_spec *spec_r); /* ENOMEM, EINVAL (empty name or key) */
 void vdev_spec_dispose(struct vdev_spec *spec);
+/* Strict: decimal or 0x and digits, at most one of K, M, G, the end. 0, EINVAL or EOVERFLOW. */
+int vdev_parse_number(const char *text, uint64_t *value_r);
 /* "mem:0xfe000000" or "io:0x2e8". 0 or EINVAL. */
 int vdev_parse_location(const char *text, struct qvm_state_block *block);
 

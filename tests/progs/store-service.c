@@ -45,7 +45,7 @@ static int register_ram(const char *spec)
 
 int main(int argc, char **argv)
 {
-    struct guest_options options = {.size = sizeof(options), .poll_us = GUEST_POLL_DEFAULT};
+    struct guest_options options = {.size = sizeof(options)};
     const char *ram[16];
     size_t n_ram = 0;
     struct guest_stats n;
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 
     while ((opt = getopt(argc, argv, "p:s:r:t:")) != -1) {
         if (opt == 'p')
-            options.poll_us = (unsigned)strtoul(optarg, NULL, 0);
+            options.poll_us = atoi(optarg) ? (unsigned)atoi(optarg) : GUEST_POLL_NEVER;
         else if (opt == 's')
             options.state_dir = optarg;
         else if (opt == 'r' && n_ram < sizeof(ram) / sizeof(ram[0]))

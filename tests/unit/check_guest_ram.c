@@ -433,11 +433,13 @@ START_TEST(test_hints)
     struct gasp_region rgn;
 
     reopen((struct hv_sim_options){.running = true}, true, MEM, hint, 2);
-    ck_assert_uint_eq(gasp.n_own_ram, 1);
+    /* Both: a page that is ballooned out may come back. */
+    ck_assert_uint_eq(gasp.n_own_ram, 2);
     ck_assert_uint_eq(gasp.own_ram[0].first, MEM);
     ck_assert_int_eq(info(QST_MEMORY, MEM, &rgn), 0);
     ck_assert(rgn.flags & GRF_MEMORY);
-    ck_assert_int_eq(info(QST_MEMORY, 2 * MEM, &rgn), ENOENT);
+    ck_assert_int_eq(info(QST_MEMORY, 2 * MEM, &rgn), 0);
+    ck_assert(rgn.flags & GRF_MEMORY);
 }
 END_TEST
 

@@ -177,22 +177,6 @@ START_TEST(every_call_of_populate_may_fail)
 }
 END_TEST
 
-START_TEST(depopulate_gives_everything_back)
-{
-    struct hv_info before;
-
-    open_hv((struct hv_sim_options){0});
-    before = info();
-    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), true), 0);
-    ck_assert_int_eq(ram_depopulate(&ram, at(GIB4, 4 * MIB)), 0);
-    ck_assert_uint_eq(info().nr_pages, before.nr_pages);
-    ck_assert_uint_eq(info().max_pages, before.max_pages);
-    errno = 0;
-    ck_assert_int_eq(ram_depopulate(&ram, at(GIB4, 0x1000)), -1);
-    ck_assert_int_eq(errno, ENOENT);
-}
-END_TEST
-
 /* Across pages, across chunks, unaligned; and what is written is what the guest sees. */
 START_TEST(read_and_write_across_chunks)
 {
@@ -405,6 +389,50 @@ START_TEST(discovers_ram_far_away)
 }
 END_TEST
 
+/* A page of its own far up, another one given up: it would take hours to look everywhere. */
+START_TEST(discovering_has_an_end)
+{
+    struct hv_info now;
+    struct range *range = NULL;
+    size_t n = 0;
+    unsigned long before;
+
+    open_hv((struct hv_sim_options){.ram_bytes = 16 * MIB});
+    ck_assert_int_eq(ram_populate(&ram, at(LIMIT - 4 * MIB + 0x1000, 0x1000), false), 0);
+    ck_assert_int_eq(hv->ops->unpause(hv), 0);
+    now = info();
+    before = hv_sim_calls(hv);
+    ck_assert_int_eq(ram_discover(&ram, &now, NULL, 0, &range, &n), 1);
+    ck_assert_uint_lt(hv_sim_calls(hv) - before, 20000);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_uint_eq(range[0].last, 16 * MIB - 1);
+    free(range);
+}
+END_TEST
+
+START_TEST(what_we_registered_stays_ram_while_ballooned_out)
+{
+    struct range hint = at(GIB4, 0x4000);
+
+    open_hv((struct hv_sim_options){.ram_bytes = 16 * MIB});
+    ck_assert_int_eq(ram_populate(&ram, hint, false), 0);
+    expect_discovered(&hint, 1, (struct range[]){at(0, 16 * MIB), hint}, 2);
+    ck_assert_int_eq(hv->ops->unpause(hv), 0);
+    ck_assert_int_eq(hv_sim_balloon(hv, true, GIB4 / 0x1000 + 1, 2), 0);
+    expect_discovered(&hint, 1, (struct range[]){at(0, 16 * MIB), hint}, 2);
+}
+END_TEST
+
+START_TEST(a_guest_that_runs_gets_no_ram)
+{
+    open_hv((struct hv_sim_options){0});
+    ck_assert_int_eq(hv->ops->unpause(hv), 0);
+    errno = 0;
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 0x1000), false), -1);
+    ck_assert_int_eq(errno, EBUSY);
+}
+END_TEST
+
 static uint32_t entries_of_type(uint32_t type)
 {
     struct start_info_memmap_entry entry[START_INFO_MAX_ENTRIES];
@@ -423,7 +451,7 @@ START_TEST(extends_the_guests_memory_map)
     struct ram_map_entry more[] = {
         {at(GIB4, 16 * MIB), RAM_MAP_RAM},
         {at(0xfe000000, 0x1000), RAM_MAP_RESERVED},
-        {at(0x1000, 0x1000), RAM_MAP_RESERVED}, /* in the map already */
+        {at(0x1000, 0x1000), RAM_MAP_RAM}, /* in the map already */
     };
     uint32_t n_ram, n_reserved;
 
@@ -436,6 +464,14 @@ START_TEST(extends_the_guests_memory_map)
     /* Again: nothing more. */
     ck_assert_int_eq(ram_extend_memory_map(&ram, more, 3), 0);
     ck_assert_uint_eq(entries_of_type(RAM_MAP_RAM), n_ram + 1);
+    /* A longer one: it isn't there yet. RAM where something else was promised: no. */
+    more[1].range.last += 0x1000;
+    ck_assert_int_eq(ram_extend_memory_map(&ram, more, 3), 0);
+    ck_assert_uint_eq(entries_of_type(RAM_MAP_RESERVED), n_reserved + 2);
+    more[1].type = RAM_MAP_RAM;
+    errno = 0;
+    ck_assert_int_eq(ram_extend_memory_map(&ram, more, 3), -1);
+    ck_assert_int_eq(errno, EEXIST);
 }
 END_TEST
 
@@ -502,7 +538,6 @@ static Suite *suite(void)
     tcase_add_test(tc, populating_over_the_guests_pages_is_refused);
     tcase_add_loop_test(tc, running_out_changes_nothing, 0, 4);
     tcase_add_test(tc, every_call_of_populate_may_fail);
-    tcase_add_test(tc, depopulate_gives_everything_back);
     tcase_add_test(tc, read_and_write_across_chunks);
     tcase_add_test(tc, reads_outside_ram);
     tcase_add_test(tc, touch_calls_once_for_each_page);
@@ -512,6 +547,9 @@ static Suite *suite(void)
     tcase_add_test(tc, discovers_a_guest_that_never_ran);
     tcase_add_test(tc, discovers_a_running_guest_with_holes_and_ram_of_ours);
     tcase_add_test(tc, discovers_ram_far_away);
+    tcase_add_test(tc, discovering_has_an_end);
+    tcase_add_test(tc, what_we_registered_stays_ram_while_ballooned_out);
+    tcase_add_test(tc, a_guest_that_runs_gets_no_ram);
     tcase_add_test(tc, extends_the_guests_memory_map);
     tcase_add_test(tc, a_memory_map_that_gets_too_long_is_left_alone);
     tcase_add_test(tc, copies_while_chunks_are_dropped);

@@ -25,7 +25,7 @@ END_TEST
 
 static void open_high(void)
 {
-    open_guest((struct hv_sim_options){.ram_bytes = 0xf0000000 + 2ULL * MIB});
+    open_guest((struct hv_sim_options){.ram_bytes = 0xfc000000 + 2ULL * MIB});
 }
 
 START_TEST(start_info)
@@ -47,10 +47,10 @@ START_TEST(start_info)
     ck_assert_uint_eq(si.version, 1);
     ck_assert_uint_eq(si.entries, 3);
     ck_assert_int_eq(hv_sim_ram(hv, false, si.memmap, map, sizeof(map)), 0);
-    ck_assert(map[0].addr == 0 && map[0].size == 0xf0000000 && map[0].type == 1);
+    ck_assert(map[0].addr == 0 && map[0].size == 0xfc000000 && map[0].type == 1);
     ck_assert(map[1].addr == 0xfeff8000 && map[1].size == 0x8000 && map[1].type == 2);
     ck_assert(map[2].addr == 1ULL << 32 && map[2].size == 2 * MIB && map[2].type == 1);
-    ck_assert(is_ram(0xeffff) && !is_ram(0xf0000) && is_ram(0x100000) && is_ram(0x1001ff));
+    ck_assert(is_ram(0xfbfff) && !is_ram(0xfc000) && is_ram(0x100000) && is_ram(0x1001ff));
     ck_assert_int_eq(ops->unpause(hv), 0);
     ck_assert_int_eq(ops->boot_info(hv, &gpa), 0);
     ck_assert_uint_eq(gpa, 0);

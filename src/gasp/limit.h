@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Bounds the rate of log lines that a guest can provoke. */
-#ifndef XENGASP_VDEV_LIMIT_H
-#define XENGASP_VDEV_LIMIT_H
+#ifndef XENGASP_GASP_LIMIT_H
+#define XENGASP_GASP_LIMIT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
