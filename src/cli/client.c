@@ -33,6 +33,7 @@ static FILE *dial(uint32_t domid)
     if (fd < 0)
         return NULL;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* connect's as well */
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         stream = fdopen(fd, "r");
     if (!stream) {
@@ -54,6 +55,9 @@ static int say_why(uint32_t domid)
             fail("no Xen on this machine, and no service for domain %u", domid);
         else
             fail("no service for domain %u; xengasp list shows those that run", domid);
+        break;
+    case EAGAIN:
+        fail("the service for domain %u does not answer", domid);
         break;
     case ECONNREFUSED:
         fail("the service for domain %u has died", domid);
@@ -107,10 +111,29 @@ struct json_object *service_ask(uint32_t domid, const char *command)
     return reply;
 }
 
-/* It hangs up when everything is given back. */
-int service_stop(uint32_t domid)
+/* The service hangs up when everything is given back. */
+static int wait_for_end(int fd, uint32_t domid)
 {
     struct timeval limit = {.tv_sec = END_SECONDS};
+    ssize_t n;
+    char byte;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    do {
+        n = recv(fd, &byte, 1, 0);
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    if (n == 0)
+        return 0;
+    if (errno == EAGAIN)
+        fail("the service for domain %u was asked to stop but has not ended in %d seconds", domid,
+             END_SECONDS);
+    else
+        fail("the service for domain %u was asked to stop: %s", domid, strerror(errno));
+    return -1;
+}
+
+int service_stop(uint32_t domid)
+{
     FILE *stream = dial(domid);
     struct json_object *reply;
     int rc = -1;
@@ -118,17 +141,8 @@ int service_stop(uint32_t domid)
     if (!stream)
         return say_why(domid);
     reply = converse(stream, domid, "stop");
-    if (reply) {
-        setsockopt(fileno(stream), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-        errno = 0;
-        while (fgetc(stream) != EOF)
-            ;
-        if (errno == EAGAIN)
-            fail("the service for domain %u was asked to stop but has not ended in %d seconds",
-                 domid, END_SECONDS);
-        else
-            rc = 0;
-    }
+    if (reply)
+        rc = wait_for_end(fileno(stream), domid);
     json_object_put(reply);
     fclose(stream);
     return rc;

@@ -117,8 +117,8 @@ static void service_path(char path[PATH_MAX])
 static int make_domain(struct creation *creation)
 {
     const char *argv[16] = {"xl", "create", "-q", "-p", "-e", creation->file};
+    const char *name = creation->config.name;
     size_t n = 6, i;
-    char *name;
     int status;
 
     for (i = 0; creation->xl_options[i]; i++) {
@@ -126,19 +126,23 @@ static int make_domain(struct creation *creation)
             return fail("too many options for xl"), -1;
         argv[n++] = creation->xl_options[i];
     }
+    /* So that the domain found afterwards is the one that xl made, and ours to destroy. */
+    if (guest_find_name(name, &creation->domid) == 0)
+        return fail("there is a domain \"%s\" already: %u", name, creation->domid), -1;
+    if (errno != ESRCH)
+        return fail("xenstore does not answer: %s", strerror(errno)), -1;
     status = run(argv);
     if (status) {
         if (status > 0)
             fail("xl create failed with exit status %d", status);
         return -1;
     }
-    if (guest_find(creation->config.name, &creation->domid, &name)) {
-        fail("xl create made no domain \"%s\": %s", creation->config.name, strerror(errno));
+    if (guest_find_name(name, &creation->domid)) {
+        fail("xl create made no domain \"%s\": %s", name, strerror(errno));
         return -1;
     }
-    free(name);
     creation->has_domain = true;
-    say(creation, "domain %u (%s) made, paused", creation->domid, creation->config.name);
+    say(creation, "domain %u (%s) made, paused", creation->domid, name);
     return 0;
 }
 
@@ -224,40 +228,23 @@ static int carry_out(struct creation *creation)
 
 /* ---- the command line ---- */
 
-/* Options that would keep xl from leaving the guest paused and to us. */
+/* Only options after which xl makes the guest and leaves it paused and to us. */
 static int check_xl_options(const char *const *option)
 {
-    static const char *const refused[] = {
-        "-c",          "-n", "--dryrun",    "-F", "-f",
-        "--defconfig", "-V", "--vncviewer", "-A", "--vncviewer-autopass",
-        "-h",          NULL};
-    const char *const *no;
+    static const char *const allowed[] = {"-d", "-i", "--ignore-global-affinity-masks", "-q", NULL};
+    const char *const *yes;
 
     for (; *option; option++) {
         if ((*option)[0] != '-')
             return usage_error("create",
                                "\"%s\": only options may follow --; settings belong in the file",
                                *option);
-        for (no = refused; *no; no++)
-            if (strcmp(*no, *option) == 0)
-                return usage_error("create", "xl create's %s can't be used here", *option);
+        for (yes = allowed; *yes && strcmp(*yes, *option) != 0; yes++)
+            ;
+        if (!*yes)
+            return usage_error("create", "xl create's %s can't be used here", *option);
     }
     return 0;
-}
-
-static int read_config(struct creation *creation)
-{
-    struct guest_system *trial = NULL;
-    char *error = NULL;
-
-    if (config_read(&creation->config, creation->file, &error) == 0 &&
-        config_try(&creation->config, &trial, &error) == 0) {
-        guest_close(trial);
-        return 0;
-    }
-    fail("%s", error ? error : "out of memory");
-    free(error);
-    return EXIT_CONFIG;
 }
 
 int command_create(int argc, char **argv)
@@ -289,7 +276,7 @@ int command_create(int argc, char **argv)
     creation.xl_options = (const char *const *)argv + optind;
     status = check_xl_options(creation.xl_options);
     if (status == 0)
-        status = read_config(&creation);
+        status = config_check(&creation.config, creation.file, NULL) ? EXIT_CONFIG : 0;
     if (status == 0 && !xen_here())
         status = fail("no Xen on this machine: there is no /dev/xen/privcmd");
     if (status == 0 && geteuid() != 0)

@@ -2,7 +2,6 @@
 /* xengasp vdevs and check. */
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <xengasp/vdev.h>
 
@@ -108,22 +107,18 @@ static void print_plan(const struct config *config, struct guest_system *trial)
 
 int command_check(int argc, char **argv)
 {
-    struct guest_system *trial = NULL;
+    struct guest_system *trial;
     struct config config;
-    char *error = NULL;
     int status;
 
     if (simple_options(argc, argv, check_help, 1, NULL, &status))
         return status;
-    if (config_read(&config, argv[optind], &error) == 0 &&
-        config_try(&config, &trial, &error) == 0) {
+    if (config_check(&config, argv[optind], &trial) == 0) {
         print_plan(&config, trial);
         guest_close(trial);
     } else {
-        fail("%s", error ? error : "out of memory");
         status = EXIT_CONFIG;
     }
-    free(error);
     config_dispose(&config);
     return status;
 }

@@ -2,6 +2,7 @@
 /* xengasp: the command line. */
 #include <config.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -97,6 +98,7 @@ int main(int argc, char **argv)
 {
     size_t i;
 
+    signal(SIGCHLD, SIG_DFL); /* inherited as ignored, no child's status would be known */
     if (argc < 2) {
         print_help();
         return EXIT_USAGE;

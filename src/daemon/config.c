@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <xengasp/vdev.h>
 
+#include "guest/guest_internal.h"
+
 enum { FILE_MAX = 1 << 20, PAGE = 4096, EXTENT = 2 << 20 };
 
 #define MEMORY_LAST ((UINT64_C(1) << 40) - 1)
@@ -61,29 +63,7 @@ int config_item_error(char **error_r, const struct config *config, const char *k
 
 int config_number(const char *text, uint64_t *value_r)
 {
-    static const char units[] = "KMG";
-    bool hex = strncmp(text, "0x", 2) == 0;
-    const char *unit;
-    unsigned shift;
-    char *end;
-
-    /* strtoull would take blanks and signs. */
-    if (hex ? !isxdigit((unsigned char)text[2]) : !isdigit((unsigned char)text[0]))
-        return EINVAL;
-    errno = 0;
-    *value_r = strtoull(text, &end, hex ? 16 : 10);
-    if (errno)
-        return EOVERFLOW;
-    if (*end) {
-        unit = strchr(units, *end);
-        if (!unit || end[1])
-            return EINVAL;
-        shift = 10 * (unsigned)(unit - units + 1);
-        if (*value_r > UINT64_MAX >> shift)
-            return EOVERFLOW;
-        *value_r <<= shift;
-    }
-    return 0;
+    return vdev_parse_number(text, value_r);
 }
 
 static int number(struct parser *p, const char *what, const char *text, uint64_t *value_r)
@@ -249,9 +229,7 @@ static int parse_vdev(struct parser *p, char *text)
         return bad(p, "there is no vdev \"%s\"; xengasp vdevs lists those that there are", name);
     while ((pair = strsep(&text, ",")))
         if (!p->config->hvm && (!strncmp(pair, "intr=isa:", 9) || !strncmp(pair, "intr=pci:", 9)))
-            return bad(p,
-                       "%s: a PVH guest has no interrupt controller for a wired interrupt; "
-                       "expected intr=msi:VECTOR, intr=evtchn or none",
+            return bad(p, "%s: a PVH guest has no interrupt controller for a wired interrupt",
                        pair);
     vdev = reallocarray(p->config->vdev, p->config->n_vdev + 1, sizeof(*vdev));
     if (!vdev)
@@ -312,7 +290,7 @@ static int find_unknown_key(struct parser *p, const char *text, const char *end)
         if (*text == '"' || *text == '\'') {
             quote = *text++;
             while (text < end && *text != quote && *text != '\n')
-                text++;
+                text += *text == '\\' ? 2 : 1;
         } else if (*text == '#') {
             while (text < end && *text != '\n')
                 text++;
@@ -355,15 +333,28 @@ static bool has_key(struct parser *p, const char *key)
     return xlu_cfg_get_string(p->xlu, key, &string, 1) != ESRCH;
 }
 
+/* 0 MiB: the key isn't there. */
+static int parse_mib(struct parser *p, const char *key, long *mib_r)
+{
+    int err = xlu_cfg_get_bounded_long(p->xlu, key, 1, 1 << 20, mib_r, 1);
+
+    p->key = key;
+    if (err == ESRCH)
+        *mib_r = 0;
+    return err && err != ESRCH ? bad(p, "expected MiB, at most 1048576") : 0;
+}
+
 /* xl's own keys. */
 static int parse_guest(struct parser *p)
 {
     struct config *config = p->config;
-    long memory = 0, maxmem = 0;
+    long memory, maxmem;
     const char *type;
 
-    if (!get_string(p, "name"))
+    if (!get_string(p, "name") || !*p->text)
         return bad(p, "expected the guest's name");
+    if (strspn(p->text, "0123456789") == strlen(p->text))
+        return bad(p, "expected a name that isn't a number: xl and we take one for a domain's id");
     config->name = strdup(p->text);
     if (!config->name)
         return -1;
@@ -376,21 +367,15 @@ static int parse_guest(struct parser *p)
                       "space to put vdevs in");
     config->hvm = strcmp(type, "hvm") == 0;
     p->text = NULL;
-    p->key = "memory";
-    switch (xlu_cfg_get_bounded_long(p->xlu, "memory", 1, 1 << 20, &memory, 1)) {
-    case 0:
-    case ESRCH:
-        break;
-    default:
-        return bad(p, "expected MiB, at most 1048576");
-    }
-    config->memory = (uint64_t)memory << 20;
-    p->key = "maxmem";
-    if (memory && xlu_cfg_get_long(p->xlu, "maxmem", &maxmem, 1) == 0 && maxmem > memory)
+    if (parse_mib(p, "memory", &memory) || parse_mib(p, "maxmem", &maxmem))
+        return -1;
+    if (memory && maxmem > memory)
         return bad(p,
                    "%ld is more than memory = %ld: Xen would fill such a guest's memory on "
                    "demand, which the service can't serve",
                    maxmem, memory);
+    /* xl gives a guest all of its maxmem then. */
+    config->memory = (uint64_t)(memory ? memory : maxmem) << 20;
     return 0;
 }
 

@@ -51,6 +51,10 @@ void config_dispose(struct config *config); /* twice is fine */
  * Its RAM items are regions without access there, so that large ones cost nothing. */
 int config_try(const struct config *config, struct guest_system **gsp_r, char **error_r);
 
+/* Reads a file and tries it. What is wrong goes to the log. The caller disposes of config, also
+ * after a failure, and closes the trial; NULL: it isn't wanted. */
+int config_check(struct config *config, const char *file, struct guest_system **trial_r);
+
 /*
  * Start-up of a real guest: RAM, reserves, vdevs. Each item of config->ram gets its range. `record`
  * is a file that remembers where items without a start= went, so that a service started anew finds
@@ -59,7 +63,11 @@ int config_try(const struct config *config, struct guest_system **gsp_r, char **
 int config_apply(struct guest_system *gsp, struct config *config, const char *record,
                  char **error_r);
 
-/* Strict: decimal or 0x and digits, at most one of K, M, G, the end. 0, EINVAL or EOVERFLOW. */
+/* Whether SIGTERM, SIGINT or SIGHUP, being blocked, waits. A start takes long when there is much RAM
+ * to register: it is given up between two items then. */
+bool config_interrupted(void);
+
+/* As vdev_parse_number: one grammar for all. */
 int config_number(const char *text, uint64_t *value_r);
 
 /* *error_r = the formatted text, in the second after "FILE: KEY item N "TEXT": "; item 0 and text

@@ -4,15 +4,16 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xengasp/gasp.h>
 #include <xengasp/guest_ram.h>
-#include <xengasp/vdev.h>
 
 #include "daemon/log.h"
 #include "guest/describe.h"
+#include "guest/guest_internal.h"
 
 /* The simulated machine needs a few bytes a page: of a large guest's RAM only this much is there.
  */
@@ -37,11 +38,10 @@ static int find_overlap(void *arg, const struct gasp_region *rgn, const char *na
 }
 
 /* What of the guest's lies in the range, for messages. */
-static bool overlaps(struct guest_system *gsp, uint16_t type, struct range range,
-                     struct overlap *overlap_r)
+static bool overlaps(struct guest_system *gsp, struct range range, struct overlap *overlap_r)
 {
     *overlap_r = (struct overlap){.range = range};
-    return guest_each_region(gsp, type, find_overlap, overlap_r) == 1;
+    return guest_each_region(gsp, QST_MEMORY, find_overlap, overlap_r) == 1;
 }
 
 /* A RAM item could not be put into the guest: err says why. */
@@ -52,8 +52,7 @@ static int ram_error(struct guest_system *gsp, const struct config *config, size
     struct overlap overlap;
     const char *why;
 
-    if ((err == EEXIST || err == EBUSY) && ram->placed &&
-        overlaps(gsp, QST_MEMORY, ram->range, &overlap))
+    if ((err == EEXIST || err == EBUSY) && ram->placed && overlaps(gsp, ram->range, &overlap))
         return config_item_error(error_r, config, "gasp_ram", item + 1, ram->text,
                                  "overlaps [" PRIrange "] (%s)", range_arg(overlap.range),
                                  overlap.owner);
@@ -79,19 +78,24 @@ static int ram_error(struct guest_system *gsp, const struct config *config, size
 
 /* ---- a real guest's RAM ---- */
 
-static bool is_all_ram(struct guest_system *gsp, struct range range)
+/*
+ * Whether the item was registered here already, by an earlier run of the service. RAM that the
+ * guest has of its own is no item's, and what is another item's isn't this one's.
+ */
+static bool is_registered(struct guest_system *gsp, const struct config *config, size_t item,
+                          struct range range)
 {
-    struct qvm_state_block block = {.location = range.first, .length = 1, .type = QST_MEMORY};
-    struct gasp_region rgn;
+    const struct config_ram *ram = config->ram;
+    const struct range *own;
+    size_t n = guest_own_ram(gsp, &own), i;
 
-    for (;;) {
-        if (gasp_region_info(gsp, &block, &rgn) || !(rgn.flags & GRF_MEMORY) ||
-            rgn.guest.length == 0)
+    for (i = 0; i < config->n_ram; i++)
+        if (i != item && (ram[i].placed || i < item) && range_overlap(ram[i].range, range))
             return false;
-        if (range.last - rgn.guest.location < rgn.guest.length)
+    for (i = 0; i < n; i++)
+        if (range_inside(range, own[i]))
             return true;
-        block.location = rgn.guest.location + rgn.guest.length;
-    }
+    return false;
 }
 
 /* Where the n-th item with this text lies; 0: the record doesn't say. A line is "ADDRESS TEXT". */
@@ -139,7 +143,7 @@ static int apply_unplaced(struct guest_system *gsp, const struct config *config,
     start = record_find(record, ram->text, same);
     *new_r = false;
     if (start && range_make(range_r, start, ram->size, UINT64_MAX) == 0 &&
-        is_all_ram(gsp, *range_r))
+        is_registered(gsp, config, item, *range_r))
         return 0;
     *new_r = true;
     start = vm_ram_register(gsp, ram->size);
@@ -160,7 +164,7 @@ static int apply_ram(struct guest_system *gsp, struct config *config, size_t ite
 
     if (!ram->placed)
         err = apply_unplaced(gsp, config, item, record, &ram->range, &new);
-    else if (is_all_ram(gsp, ram->range))
+    else if (is_registered(gsp, config, item, ram->range))
         new = false;
     else if (vm_ram_register_at(gsp, ram->range.first, ram->size, ram->untyped))
         err = errno;
@@ -173,51 +177,7 @@ static int apply_ram(struct guest_system *gsp, struct config *config, size_t ite
 
 /* ---- vdevs and reserves ---- */
 
-/* The range that "NAME,loc=mem:ADDRESS" asks for, if it does and NAME's length is a fixed one. */
-static bool vdev_range(const char *spec, uint16_t *type_r, struct range *range_r)
-{
-    const struct vdev_factory *factory = NULL;
-    const char *loc = strstr(spec, ",loc="), *colon = loc ? strchr(loc, ':') : NULL;
-    char number[32];
-    uint64_t start;
-
-    while ((factory = vdev_factory_next(factory)))
-        if (strlen(factory->name) == strcspn(spec, ",") &&
-            strncmp(factory->name, spec, strcspn(spec, ",")) == 0)
-            break;
-    if (!factory || !colon)
-        return false;
-    *type_r = strncmp(loc, ",loc=io", 7) == 0 ? QST_X86_IO : QST_MEMORY;
-    snprintf(number, sizeof(number), "%.*s", (int)strcspn(colon + 1, ","), colon + 1);
-    return config_number(number, &start) == 0 &&
-           range_make(range_r, start, factory->length, UINT64_MAX) == 0;
-}
-
-static int vdev_error(struct guest_system *gsp, const struct config *config, size_t item, int err,
-                      const char *said, char **error_r)
-{
-    const char *spec = config->vdev[item];
-    struct overlap overlap;
-    struct range range;
-    uint16_t type;
-    size_t i;
-
-    if ((err == EEXIST || err == EBUSY) && vdev_range(spec, &type, &range) &&
-        overlaps(gsp, type, range, &overlap)) {
-        for (i = 0; type == QST_MEMORY && i < config->n_ram; i++)
-            if (config->ram[i].range.last && range_overlap(config->ram[i].range, range))
-                return config_item_error(error_r, config, "gasp_vdev", item + 1, spec,
-                                         "overlaps gasp_ram item %zu \"%s\"", i + 1,
-                                         config->ram[i].text);
-        return config_item_error(error_r, config, "gasp_vdev", item + 1, spec,
-                                 "overlaps [" PRIrange "] (%s)", range_arg(overlap.range),
-                                 overlap.owner);
-    }
-    return config_item_error(error_r, config, "gasp_vdev", item + 1, spec, "%s",
-                             said[0] ? said : strerror(err));
-}
-
-/* `said` is what the guest's log said last, as it was said; empty: nothing. */
+/* `said` is what the guest's log says of an item, as it is said; empty: nothing. */
 static int apply_rest(struct guest_system *gsp, const struct config *config, char *said,
                       char **error_r)
 {
@@ -230,9 +190,18 @@ static int apply_rest(struct guest_system *gsp, const struct config *config, cha
     for (i = 0; i < config->n_vdev; i++) {
         said[0] = '\0';
         if (guest_add_vdev(gsp, config->vdev[i]))
-            return vdev_error(gsp, config, i, errno, said, error_r);
+            return config_item_error(error_r, config, "gasp_vdev", i + 1, config->vdev[i], "%s",
+                                     said[0] ? said : strerror(errno));
     }
     return 0;
+}
+
+bool config_interrupted(void)
+{
+    sigset_t set;
+
+    sigpending(&set);
+    return sigismember(&set, SIGTERM) || sigismember(&set, SIGINT) || sigismember(&set, SIGHUP);
 }
 
 int config_apply(struct guest_system *gsp, struct config *config, const char *record,
@@ -242,15 +211,20 @@ int config_apply(struct guest_system *gsp, struct config *config, const char *re
     size_t i;
 
     *error_r = NULL;
-    for (i = 0; i < config->n_ram; i++)
+    for (i = 0; i < config->n_ram; i++) {
+        if (config_interrupted())
+            return config_error(error_r, "%s: interrupted at gasp_ram item %zu", config->file,
+                                i + 1);
         if (apply_ram(gsp, config, i, record, error_r))
             return -1;
+    }
     return apply_rest(gsp, config, said, error_r);
 }
 
 /* ---- the trial ---- */
 
-/* What the guest's log said last, to become part of our message. Other threads don't count. */
+/* What the guest's log said first, which is the cause, to become part of our message. Other threads
+ * don't count. */
 struct said {
     pthread_t thread;
     char text[320];
@@ -261,7 +235,7 @@ __attribute__((format(printf, 3, 0))) static void keep(void *arg, enum guest_log
 {
     struct said *said = arg;
 
-    if (level <= GUEST_LOG_WARN && pthread_equal(said->thread, pthread_self()))
+    if (level <= GUEST_LOG_WARN && !said->text[0] && pthread_equal(said->thread, pthread_self()))
         vsnprintf(said->text, sizeof(said->text), format, ap);
 }
 
@@ -293,10 +267,10 @@ int config_try(const struct config *config, struct guest_system **gsp_r, char **
     if (guest_open_sim(gsp_r, &sim, &options))
         return config_error(error_r, "%s: can't simulate the guest: %s", config->file,
                             strerror(errno));
-    for (rc = 0, i = 0; rc == 0 && i < config->n_ram; i++)
+    /* RAM last: of an item that meets a vdev we know where it lies, so the message can be exact. */
+    rc = apply_rest(*gsp_r, config, said.text, error_r);
+    for (i = 0; rc == 0 && i < config->n_ram; i++)
         rc = try_ram(*gsp_r, config, i, error_r);
-    if (rc == 0)
-        rc = apply_rest(*gsp_r, config, said.text, error_r);
     said.text[0] = '\0';
     if (rc == 0 && guest_configured(*gsp_r))
         rc = config_error(error_r, "%s: %s", config->file,
@@ -304,4 +278,21 @@ int config_try(const struct config *config, struct guest_system **gsp_r, char **
     if (rc)
         guest_close(*gsp_r);
     return rc;
+}
+
+int config_check(struct config *config, const char *file, struct guest_system **trial_r)
+{
+    struct guest_system *trial = NULL;
+    char *error = NULL;
+
+    if (config_read(config, file, &error) || config_try(config, &trial, &error)) {
+        log_line(GUEST_LOG_ERROR, "%s", error ? error : "out of memory");
+        free(error);
+        return -1;
+    }
+    if (trial_r)
+        *trial_r = trial;
+    else
+        guest_close(trial);
+    return 0;
 }

@@ -269,11 +269,18 @@ int control_start(struct control *control)
 
 void control_stop(struct control *control)
 {
-    if (!control->running)
-        return;
-    eventfd_write(control->wake, 1);
-    pthread_join(control->thread, NULL);
-    control->running = false;
+    if (control->running) {
+        eventfd_write(control->wake, 1);
+        pthread_join(control->thread, NULL);
+        control->running = false;
+    }
+    if (control->path)
+        unlink(control->path);
+    if (control->listener >= 0)
+        close(control->listener);
+    free(control->path);
+    control->path = NULL;
+    control->listener = -1;
 }
 
 void control_close(struct control *control)
@@ -283,12 +290,7 @@ void control_close(struct control *control)
     control_stop(control);
     while (!TAILQ_EMPTY(&control->clients))
         client_drop(control, TAILQ_FIRST(&control->clients));
-    if (control->path)
-        unlink(control->path);
-    if (control->listener >= 0)
-        close(control->listener);
     if (control->wake >= 0)
         close(control->wake);
-    free(control->path);
     free(control);
 }

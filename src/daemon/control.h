@@ -23,7 +23,8 @@ struct control *control_open(const char *path, control_fn fn, void *arg);
 /* Serves in a thread of its own. 0 or -1 with errno. */
 int control_start(struct control *control);
 
-/* After it no command is carried out; clients stay connected. */
+/* After it no command is carried out and the socket is gone; clients stay connected. Call it while
+ * the guest's lock is held: later the socket may be the next service's. Twice is fine. */
 void control_stop(struct control *control);
 
 /* Hangs up on the clients, which tells them that the service has ended. NULL is fine. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <xenstore.h>
 
@@ -42,7 +43,14 @@ void run_remove(uint32_t domid)
     char path[PATH_MAX];
     struct dirent *entry;
     DIR *dir;
+    int lock;
 
+    run_path(path, domid, "lock");
+    lock = open(path, O_RDWR | O_CLOEXEC);
+    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB)) {
+        close(lock);
+        return;
+    }
     run_path(path, domid, "");
     dir = opendir(path);
     while (dir && (entry = readdir(dir)))
@@ -50,6 +58,8 @@ void run_remove(uint32_t domid)
     if (dir)
         closedir(dir);
     rmdir(path);
+    if (lock >= 0)
+        close(lock);
 }
 
 int run_write_pid(const char *path)
@@ -146,6 +156,44 @@ int guest_find(const char *text, uint32_t *domid_r, char **name_r)
     xs_close(xs);
     errno = saved;
     return rc;
+}
+
+int guest_find_name(const char *name, uint32_t *domid_r)
+{
+    struct xs_handle *xs = xs_open(0);
+    char *found = NULL;
+    int rc, saved;
+
+    if (!xs)
+        return -1;
+    rc = find_name(xs, name, domid_r, &found);
+    saved = errno;
+    free(found);
+    xs_close(xs);
+    errno = saved;
+    return rc;
+}
+
+void run_sweep(void)
+{
+    struct xs_handle *xs = xs_open(0);
+    DIR *dir = xs ? opendir(run_dir()) : NULL;
+    struct dirent *entry;
+    uint32_t domid;
+    char *name;
+
+    while (dir && (entry = readdir(dir))) {
+        if (!parse_domid(entry->d_name, &domid))
+            continue;
+        name = store_name(xs, domid);
+        if (!name && errno == ENOENT)
+            run_remove(domid);
+        free(name);
+    }
+    if (dir)
+        closedir(dir);
+    if (xs)
+        xs_close(xs);
 }
 
 static void store_path(char path[STORE_PATH_MAX], uint32_t domid, const char *node)

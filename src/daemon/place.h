@@ -22,8 +22,11 @@ const char *run_dir(void);
 /* The path of a guest's file in it; `file` may be "". */
 void run_path(char path[PATH_MAX], uint32_t domid, const char *file);
 
-/* The guest's directory goes when the guest is gone. */
+/* Removes a guest's directory, unless a service holds it. */
 void run_remove(uint32_t domid);
+
+/* Removes the directories of guests that there aren't any more. */
+void run_sweep(void);
 
 /* The files that a service leaves while it serves: "pid". 0 or -1 with errno. */
 int run_write_pid(const char *path);
@@ -35,6 +38,9 @@ bool parse_domid(const char *text, uint32_t *domid_r);
 /* A guest by name or number: 0 with both, or -1: ESRCH no such domain, else as xs_open. *name_r is
  * the caller's. */
 int guest_find(const char *text, uint32_t *domid_r, char **name_r);
+
+/* The same by name alone, also one that looks like a number. */
+int guest_find_name(const char *name, uint32_t *domid_r);
 
 /* Xenstore: says that the service is running, as /local/domain/0/xengasp/DOMID/{state,pid}; takes
  * it back; looks. */

@@ -13,6 +13,7 @@
 #include "daemon/log.h"
 #include "daemon/place.h"
 #include "daemon/spawn.h"
+#include "guest/guest_internal.h"
 
 #define log_error(...) log_line(GUEST_LOG_ERROR, __VA_ARGS__)
 
@@ -104,6 +105,10 @@ static int start(struct service *service, struct control **control_r)
         log_error("%s: %s", path, strerror(errno));
         return -1;
     }
+    if (config_interrupted()) {
+        log_error("interrupted while starting");
+        return -1;
+    }
     if (store_publish(service->domid)) {
         log_error("xenstore can't be written: %s", strerror(errno));
         return -1;
@@ -184,17 +189,45 @@ static int serve(struct service *service, enum ending *ending_r)
     return error ? EXIT_LATER : 0;
 }
 
+/*
+ * What the socket, xenstore and the pid file say is withdrawn while the guest's lock is held: later
+ * it may be the next service's. Clients are hung up on last. Our directory stays while the guest is
+ * there and has RAM of ours, which a service started anew must know of.
+ */
+static void give_back(struct service *service, struct control *control, enum ending ending)
+{
+    const struct range *ram;
+    bool has_ram = guest_own_ram(service->gsp, &ram) > 0;
+    char path[PATH_MAX];
+
+    if (control)
+        control_stop(control);
+    store_withdraw(service->domid);
+    run_path(path, service->domid, "pid");
+    unlink(path);
+    guest_close(service->gsp);
+    if (ending == DESTROY_DOMAIN)
+        destroy_domain(service);
+    if (ending != LEAVE_DOMAIN || !has_ram)
+        run_remove(service->domid);
+    run_sweep();
+    log_line(GUEST_LOG_INFO, "ended");
+    control_close(control);
+}
+
 int service_run(struct service *service, int ready_fd)
 {
     enum ending ending = LEAVE_DOMAIN;
     struct control *control = NULL;
     int status = EXIT_BEFORE;
-    char path[PATH_MAX];
 
     hold_signals(SIG_BLOCK);
     clock_gettime(CLOCK_MONOTONIC, &service->started);
-    if (attach(service))
+    run_sweep();
+    if (attach(service)) {
+        run_sweep(); /* the guest may have ended meanwhile */
         return EXIT_BEFORE;
+    }
     if (start(service, &control) == 0) {
         log_line(GUEST_LOG_INFO, "serving domain %u (%s)", service->domid, service->name);
         if (ready_fd >= 0)
@@ -204,17 +237,6 @@ int service_run(struct service *service, int ready_fd)
         if (service->pidfile)
             unlink(service->pidfile);
     }
-    if (control)
-        control_stop(control);
-    store_withdraw(service->domid);
-    run_path(path, service->domid, "pid");
-    unlink(path);
-    guest_close(service->gsp);
-    if (ending == DESTROY_DOMAIN)
-        destroy_domain(service);
-    if (ending != LEAVE_DOMAIN)
-        run_remove(service->domid);
-    control_close(control);
-    log_line(GUEST_LOG_INFO, "ended");
+    give_back(service, control, ending);
     return status;
 }

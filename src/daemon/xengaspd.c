@@ -60,7 +60,7 @@ static void parse_options(int argc, char **argv, struct options *options)
     uint64_t number;
     int c;
 
-    *options = (struct options){.poll_us = GUEST_POLL_DEFAULT, .level = GUEST_LOG_INFO};
+    *options = (struct options){.level = GUEST_LOG_INFO};
     while ((c = getopt_long(argc, argv, "d:c:fp:P:l:L:hV", names, NULL)) != -1) {
         switch (c) {
         case 'd':
@@ -78,7 +78,7 @@ static void parse_options(int argc, char **argv, struct options *options)
         case 'P':
             if (config_number(optarg, &number) || number > 1000000)
                 usage_error("--poll-us: expected 0 to 1000000, not", optarg);
-            options->poll_us = (unsigned)number;
+            options->poll_us = number ? (unsigned)number : GUEST_POLL_NEVER;
             break;
         case 'l':
             if (log_parse_level(optarg, &options->level))
@@ -109,22 +109,6 @@ static int fail(const char *what, const char *why)
 {
     log_line(GUEST_LOG_ERROR, "%s: %s", what, why);
     return EXIT_BEFORE;
-}
-
-/* Reads the configuration and carries it out on a simulated guest: nothing is touched. 0 or an exit
- * status. */
-static int read_config(const char *file, struct config *config)
-{
-    struct guest_system *trial = NULL;
-    char *error = NULL;
-
-    if (config_read(config, file, &error) == 0 && config_try(config, &trial, &error) == 0) {
-        guest_close(trial);
-        return 0;
-    }
-    log_line(GUEST_LOG_ERROR, "%s", error ? error : "out of memory");
-    free(error);
-    return EXIT_CONFIG;
 }
 
 static int find_guest(const char *domain, struct service *service)
@@ -181,12 +165,13 @@ int main(int argc, char **argv)
     parse_options(argc, argv, &options);
     log_setup("xengaspd", options.level);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* inherited as ignored, no child's status would be known */
     if (!options.foreground) {
         ready_fd = background_begin();
         if (ready_fd < 0)
             return fail("fork", strerror(errno));
     }
-    status = read_config(options.config, &service.config);
+    status = config_check(&service.config, options.config, NULL) ? EXIT_CONFIG : 0;
     if (status == 0)
         status = find_guest(options.domain, &service);
     if (status == 0)

@@ -69,10 +69,21 @@ else
     skip "map as JSON" "no python3 to read it"
 fi
 
+for option in --help --dry -n -in -qn -c -p=x; do
+    says "xl's $option" 64 "xengasp create: xl create's $option can't be used*" "$xengasp" create "$work/7.cfg" -- $option
+done
+if [ ! -e /dev/xen/privcmd ] && [ ! -e /proc/xen/privcmd ]; then
+    says "options for xl" 1 "xengasp: no Xen on this machine*" \
+        "$xengasp" create "$work/7.cfg" -- -d -i -q --ignore-global-affinity-masks
+fi
+says "SIGCHLD is ignored" 65 "xengaspd: /nonexistent: *" \
+    env --ignore-signal=CHLD "$xengaspd" -d 1 -c /nonexistent
+
 says "no service for this number" 1 "xengasp: no*service for domain 8*" "$xengasp" map 8
 says "no service for this name" 1 'xengasp: no service for a domain "guest-c"*' "$xengasp" map guest-c
 says "stop by name" 0 "" "$xengasp" stop guest-a
 expect "stop returns when all is given back" grep -q closed "$work/7.out"
+expect "and the socket is gone" [ ! -e "$XENGASP_RUNDIR/7/control" ]
 says "list after it" 0 "   ID NAME *
    12 guest-b *" "$xengasp" list
 died=$(echo "$pids" | awk '{ print $2 }')
@@ -81,6 +92,65 @@ wait "$died" 2>/dev/null
 says "a service that died" 1 "xengasp: the service for domain 12 has died*" "$xengasp" list
 says "map of one that died" 1 "xengasp: the service for domain 12 has died" "$xengasp" map 12
 rm -r "$XENGASP_RUNDIR/12"
+
+# A service that is stopped: more clients than its socket has room for.
+start 13 guest-d
+stuck=${pids##* }
+kill -STOP "$stuck"
+n=0 clients=
+while [ $n -lt 20 ]; do
+    timeout 40 "$xengasp" map 13 > "$work/stuck.$n" 2>&1 &
+    clients="$clients $!"
+    n=$((n + 1))
+done
+# shellcheck disable=SC2086
+wait $clients
+kill -KILL "$stuck"
+expect "nobody waits for ever" [ "$(cat "$work"/stuck.* | sort | uniq -c | sed 's/^ *//')" = \
+    "20 xengasp: the service for domain 13 does not answer" ]
+rm -r "$XENGASP_RUNDIR/13"
+
+# Services that end in an odd way: fake HANGUP answers a request, then takes its time.
+fake()
+{
+    rm -f "$work/waits" "$work/ended"
+    mkdir -p "$XENGASP_RUNDIR/14"
+    python3 - "$XENGASP_RUNDIR/14/control" "$work" "$1" <<'END' &
+import os, socket, sys, time
+path, work, hangup = sys.argv[1:]
+if os.path.exists(path):
+    os.unlink(path)
+s = socket.socket(socket.AF_UNIX)
+s.bind(path)
+s.listen(1)
+open(work + "/waits", "w")
+c = s.accept()[0]
+c.recv(1 if hangup == "reset" else 100) # what is left unread makes it a reset
+c.send(b'{"ok":true}\n')
+time.sleep(1)
+open(work + "/ended", "w")
+END
+    n=0
+    until [ -e "$work/waits" ] || [ $n -gt 100 ]; do sleep 0.1; n=$((n + 1)); done
+}
+if command -v python3 > /dev/null; then
+    fake reset
+    says "a reset is no end" 1 "xengasp: the service for domain 14 was asked to stop: *" "$xengasp" stop 14
+    wait $!
+    fake end
+    fake=$!
+    "$xengasp" stop 14 &
+    sleep 0.5
+    kill -STOP $!
+    kill -CONT $!
+    wait $!
+    expect "until the service has ended" [ "$? $(ls "$work/ended")" = "0 $work/ended" ]
+    wait $fake
+else
+    skip "a reset is no end" "no python3 for a service that does so"
+    skip "until the service has ended" "no python3 for a service to wait for"
+fi
+rm -rf "$XENGASP_RUNDIR/14"
 says "nobody is served" 0 "no guest is served" "$xengasp" list
 says "nobody is served, for programs" 0 "[[]*[]]" "$xengasp" list -o json
 finish

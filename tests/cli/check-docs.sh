@@ -42,10 +42,14 @@ same "keys of gasp_ram" \
     "$(grep -oE 'strcmp\(pair, "[a-z]+"' "$top_srcdir/src/daemon/config.c" | sed 's/.*"\(.*\)"/\1/' | sort)" \
     "$(awk '/^=item B<gasp_/ { on = /gasp_ram/ } on' "$docs/xengasp.cfg.5.pod" |
        sed -nE 's/^=item B<([a-z]+)>=.*/\1/p' | sort)"
-for s in $("$xengaspd" --help | sed -n 's/^Exit status: //p' | grep -oE '[0-9]+'); do
+statuses=$("$xengaspd" --help | sed -n 's/^Exit status: //p' | grep -oE '[0-9]+')
+expect "xengaspd has exit statuses" [ -n "$statuses" ]
+for s in $statuses; do
     expect "exit status $s of xengaspd" grep -qx "=item B<$s>" "$docs/xengaspd.8.pod"
 done
-for c in $(grep -oE '\{"[a-z]+", command_' "$top_srcdir/src/daemon/commands.c" | sed 's/.*"\(.*\)".*/\1/'); do
+requests=$(grep -oE '\{"[a-z]+", command_' "$top_srcdir/src/daemon/commands.c" | sed 's/.*"\(.*\)".*/\1/')
+expect "there are requests" [ -n "$requests" ]
+for c in $requests; do
     expect "request $c" grep -qx "=item C<$c>" "$docs/xengaspd.8.pod"
 done
 for page in xengasp.1 xengaspd.8 xengasp.cfg.5; do

@@ -3,6 +3,7 @@
 #include "daemon/config.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,6 +97,11 @@ START_TEST(needs_no_gasp_keys)
     ck_assert(config.hvm);
     ck_assert_uint_eq(config.memory, 0);
     config_dispose(&config);
+    parse_ok(&config, "name=\"12g\"; type=\"pvh\"; maxmem=128");
+    ck_assert_uint_eq(config.memory, UINT64_C(128) << 20);
+    config_dispose(&config);
+    parse_ok(&config, PVH "extra = \"a=\\\"x\\\" gasp_debug=1\"; root = 'gasp_x\\' gasp_y'\n");
+    config_dispose(&config);
     parse_ok(&config, PVH "gasp_vdev = [\"null\"]\ngasp_vdev += [\"trace\"]\ngasp_ram = []\n");
     ck_assert_uint_eq(config.n_vdev, 2);
     ck_assert_uint_eq(config.n_ram, 0);
@@ -171,6 +177,10 @@ static const struct {
     {"name = \"g", "g.cfg:1: config parsing error near `\"g': lexical error"},
     {"type = \"pvh\"", "g.cfg: name: expected the guest's name"},
     {"name = [ \"g\" ]\ntype = \"pvh\"", "g.cfg: name: expected the guest's name"},
+    {"name = \"\"\ntype = \"pvh\"", "g.cfg: name \"\": expected the guest's name"},
+    {"name = \"0012\"\ntype = \"pvh\"",
+     "g.cfg: name \"0012\": expected a name that isn't a number: xl and we take one for a domain's "
+     "id"},
     {"name = \"g\"", "g.cfg: type: expected type = \"pvh\" or \"hvm\": a PV guest has no physical "
                      "address space to put vdevs in"},
     {"name = \"g\"\ntype = \"pv\"",
@@ -178,12 +188,16 @@ static const struct {
      "no physical address space to put vdevs in"},
     {"name = \"g\"\ntype = \"pvh\"\nmemory = \"much\"",
      "g.cfg: memory: expected MiB, at most 1048576"},
+    {PVH "maxmem = \"more\"", "g.cfg: maxmem: expected MiB, at most 1048576"},
     {PVH "maxmem = 256",
      "g.cfg: maxmem: 256 is more than memory = 128: Xen would fill such a guest's memory "
      "on demand, which the service can't serve"},
     {PVH "gasp_vdevs = [ \"trace\" ]",
      "g.cfg: unknown key \"gasp_vdevs\"; expected gasp_ram, gasp_reserve, "
      "gasp_vdev or gasp_unsupported"},
+    {PVH "extra = \"a=\\\"x\\\" gasp_a\"\ngasp_b = 1",
+     "g.cfg: unknown key \"gasp_b\"; expected gasp_ram, gasp_reserve, gasp_vdev or "
+     "gasp_unsupported"},
     {PVH "gasp_rom = [ \"start=0xfe800000,file=x\" ]", "g.cfg: gasp_rom: not supported yet"},
     {PVH "gasp_window = \"size=1G\"", "g.cfg: gasp_window: not supported yet"},
     {PVH "gasp_unsupported = \"panic\"",
@@ -226,22 +240,26 @@ static const struct {
     VDEV_SAYS("tracer,loc=io:1",
               "there is no vdev \"tracer\"; xengasp vdevs lists those that there are"),
     VDEV_SAYS("trace,intr=isa:5",
-              "intr=isa:5: a PVH guest has no interrupt controller for a wired interrupt; "
-              "expected intr=msi:VECTOR, intr=evtchn or none"),
+              "intr=isa:5: a PVH guest has no interrupt controller for a wired interrupt"),
     VDEV_SAYS("trace,intr=pci:3.INTA",
-              "intr=pci:3.INTA: a PVH guest has no interrupt controller for a wired "
-              "interrupt; expected intr=msi:VECTOR, intr=evtchn or none"),
+              "intr=pci:3.INTA: a PVH guest has no interrupt controller for a wired interrupt"),
     VDEV_SAYS("trace,colour=red", "vdev trace: unknown option \"colour\""),
     VDEV_SAYS("trace,loc=fe000000", "vdev trace: loc=fe000000: expected mem:ADDRESS or io:PORT"),
     {PVH "gasp_vdev = [ \"trace,loc=mem:0xfe000000\", \"trace,loc=mem:0xfe000002\" ]",
-     "g.cfg: gasp_vdev item 2 \"trace,loc=mem:0xfe000002\": overlaps "
-     "[0x00000000fe000000-0x00000000fe000003] (trace)"},
+     "g.cfg: gasp_vdev item 2 \"trace,loc=mem:0xfe000002\": "
+     "memory [0x00000000fe000002-0x00000000fe000005] for trace: "
+     "[0x00000000fe000000-0x00000000fe000003] is trace"},
+    {PVH "gasp_vdev = [ \"trace,loc=io:0x2000\", \"trace,loc=io:0x4000,loc=io:0x2002\" ]",
+     "g.cfg: gasp_vdev item 2 \"trace,loc=io:0x4000,loc=io:0x2002\": "
+     "ports [0x0000000000002002-0x0000000000002005] for trace: "
+     "[0x0000000000002000-0x0000000000002003] is trace"},
     {PVH "gasp_ram = [ \"start=4G,size=1M\" ]\ngasp_vdev = [ \"trace,loc=mem:0x1000ffffc\" ]",
-     "g.cfg: gasp_vdev item 1 \"trace,loc=mem:0x1000ffffc\": overlaps gasp_ram item 1 "
-     "\"start=4G,size=1M\""},
+     "g.cfg: gasp_ram item 1 \"start=4G,size=1M\": overlaps "
+     "[0x00000001000ffffc-0x00000001000fffff] (trace)"},
     {PVH "gasp_ram = [ \"size=2M\" ]\ngasp_vdev = [ \"trace,loc=mem:0\" ]",
-     "g.cfg: gasp_vdev item 1 \"trace,loc=mem:0\": overlaps "
-     "[0x0000000000000000-0x0000000007ffffff] (RAM)"},
+     "g.cfg: gasp_vdev item 1 \"trace,loc=mem:0\": "
+     "memory [0x0000000000000000-0x0000000000000003] for trace: "
+     "[0x0000000000000000-0x0000000007ffffff] is RAM"},
 };
 
 START_TEST(refuses)
@@ -310,6 +328,26 @@ START_TEST(trial_places_vdevs)
 }
 END_TEST
 
+/* In loc= numbers are what they are everywhere else. */
+START_TEST(locations_are_numbers_as_all)
+{
+    struct qvm_state_block block = {.type = QST_NO_TYPE};
+    struct guest_system *gsp;
+    struct config config;
+    char *error;
+    int rc;
+
+    parse_ok(&config, _i ? PVH "gasp_vdev = [ \"trace,name=second,loc=mem:4G\" ]"
+                         : PVH "gasp_vdev = [ \"trace,name=second,loc=io:08192\" ]");
+    rc = config_try(&config, &gsp, &error);
+    ck_assert_msg(rc == 0, "%s", error);
+    guest_each_vdev(gsp, find_trace, &block);
+    ck_assert_uint_eq(block.location, _i ? UINT64_C(4) << 30 : 8192);
+    guest_close(gsp);
+    config_dispose(&config);
+}
+END_TEST
+
 static uint64_t ram_bytes(struct guest_system *gsp, uint64_t from)
 {
     struct qvm_state_block block = {.location = from, .length = 1, .type = QST_MEMORY};
@@ -352,6 +390,53 @@ START_TEST(ram_is_registered_once)
 }
 END_TEST
 
+/* What went where the service chose is not what a later item asks for. */
+START_TEST(ram_of_another_item_is_not_ours)
+{
+    struct guest_options options = {.size = sizeof(options)};
+    struct guest_system *gsp;
+    struct config config;
+    char *error;
+
+    parse_ok(&config, PVH "gasp_ram = [ \"size=4M\", \"start=66M,size=2M\" ]");
+    ck_assert_int_eq(guest_open_sim(&gsp, NULL, &options), 0);
+    ck_assert_int_eq(config_apply(gsp, &config, "/nonexistent/record", &error), -1);
+    ck_assert_str_eq(error, "g.cfg: gasp_ram item 2 \"start=66M,size=2M\": overlaps "
+                            "[0x0000000000000000-0x00000000043fffff] (RAM)");
+    free(error);
+    guest_close(gsp);
+    config_dispose(&config);
+}
+END_TEST
+
+START_TEST(a_signal_ends_the_start)
+{
+    struct guest_options options = {.size = sizeof(options)};
+    struct guest_system *gsp;
+    struct config config;
+    sigset_t set;
+    char *error;
+    int signal;
+
+    sigemptyset(&set);
+    sigaddset(&set, _i ? SIGTERM : SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    ck_assert(!config_interrupted());
+    raise(_i ? SIGTERM : SIGINT);
+    ck_assert(config_interrupted());
+    parse_ok(&config, PVH "gasp_ram = [ \"start=4G,size=2M\" ]");
+    ck_assert_int_eq(guest_open_sim(&gsp, NULL, &options), 0);
+    ck_assert_int_eq(config_apply(gsp, &config, "/nonexistent/record", &error), -1);
+    ck_assert_str_eq(error, "g.cfg: interrupted at gasp_ram item 1");
+    ck_assert_uint_eq(ram_bytes(gsp, UINT64_C(4) << 30), 0);
+    free(error);
+    guest_close(gsp);
+    config_dispose(&config);
+    sigwait(&set, &signal);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+END_TEST
+
 static const struct {
     const char *item, *words;
     bool running;
@@ -361,6 +446,8 @@ static const struct {
      true, 0},
     {"size=2M", "the guest has run already: RAM must be registered before its first start", true,
      0},
+    {"start=32M,size=4M", "overlaps [0x0000000000000000-0x0000000003ffffff] (RAM)", false, 0},
+    {"start=32M,size=4M", "overlaps [0x0000000000000000-0x0000000003ffffff] (RAM)", true, 0},
     {"start=32M,size=64M", "overlaps [0x0000000000000000-0x0000000003ffffff] (RAM)", false, 0},
     {"start=0xfee00000,size=4K",
      "overlaps [0x00000000fee00000-0x00000000feefffff] (the local APIC and message window)", false,
@@ -408,7 +495,10 @@ static Suite *config_suite(void)
     tcase_add_test(refusing, refuses_what_is_no_text_file);
     suite_add_tcase(suite, doing);
     tcase_add_test(doing, trial_places_vdevs);
+    tcase_add_loop_test(doing, locations_are_numbers_as_all, 0, 2);
     tcase_add_test(doing, ram_is_registered_once);
+    tcase_add_test(doing, ram_of_another_item_is_not_ours);
+    tcase_add_loop_test(doing, a_signal_ends_the_start, 0, 2);
     tcase_add_loop_test(doing, ram_that_cannot_be, 0, sizeof(unfit) / sizeof(unfit[0]));
     return suite;
 }

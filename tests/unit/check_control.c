@@ -303,10 +303,33 @@ START_TEST(after_stop_clients_wait_for_the_end)
     wait.fd = fd;
     ck_assert_int_eq(poll(&wait, 1, 100), 0);
     ck_assert_uint_eq(carried_out, 1);
+    control_stop(control);
     control_close(control);
     ck_assert_int_eq(hear_byte(fd), -1);
     close(fd);
     control = NULL;
+}
+END_TEST
+
+/* The next service's socket may lie there as soon as the guest's lock is free. */
+START_TEST(a_stopped_service_leaves_its_successor_alone)
+{
+    struct control *next;
+    int fd = dial();
+
+    expect_hello(fd);
+    control_stop(control);
+    ck_assert_int_eq(access(path, F_OK), -1);
+    next = control_open(path, stub, &carried_out);
+    ck_assert_ptr_nonnull(next);
+    ck_assert_int_eq(control_start(next), 0);
+    control_close(control);
+    control = NULL;
+    close(fd);
+    fd = dial();
+    expect_hello(fd);
+    close(fd);
+    control_close(next);
 }
 END_TEST
 
@@ -356,6 +379,7 @@ static Suite *control_suite(void)
     tcase_add_test(tcase, a_slow_reader_waits_alone);
     tcase_add_test(tcase, silent_clients_keep_nobody_out);
     tcase_add_test(tcase, after_stop_clients_wait_for_the_end);
+    tcase_add_test(tcase, a_stopped_service_leaves_its_successor_alone);
     tcase_add_test(tcase, takes_the_place_of_a_dead_service);
     tcase_add_test(tcase, unusable_paths_are_refused);
     return suite;
