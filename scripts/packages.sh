@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # What has to be on the machine, and installing it: compilers, -dev packages and QEMU. Sourced.
+# shellcheck disable=SC2034   # used by those that source it
 
 build_packages=(
     gcc clang libclang-rt-14-dev make autoconf automake libtool pkg-config perl xz-utils
     libc6-dev check libxen-dev liburcu-dev libjson-c-dev
 )
-host_packages=(qemu-system-x86 cpio)
+stage_packages=(cpio) # for what the Xen host gets of ours, this machine or an emulated one
+host_packages=(qemu-system-x86)
 
 # Prints those of "$@" that are not installed.
 missing_packages() {

@@ -53,7 +53,9 @@ can_nest()
 # Sets `machine`, the command that boots the host; XENGASP_ACCEL=tcg|kvm overrides the choice.
 machine_command()   # IMAGE WORK RESULTS
 {
-    local accel=${XENGASP_ACCEL:-}
+    local accel=${XENGASP_ACCEL:-} xen_options
+    xen_options="console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all conring_size=4M"
+    xen_options+=" dom0_mem=1280M,max:1280M dom0_max_vcpus=2 console_timestamps=boot"
     [ -n "$accel" ] || { can_nest && accel=kvm || accel=tcg; }
     case $accel in
     kvm) accel=(-accel kvm -cpu host) ;;
@@ -65,7 +67,5 @@ machine_command()   # IMAGE WORK RESULTS
         -fsdev "local,id=results,security_model=none,path=${3//,/,,}"
         -device virtio-9p-pci,fsdev=results,mount_tag=results
         -kernel "$1/xen" -initrd "$1/vmlinuz console=hvc0 loglevel=4 panic=1,$2/dom0.cpio"
-        -append "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all conring_size=4M
-                 dom0_mem=1280M,max:1280M dom0_max_vcpus=2 console_timestamps=boot")
-    machine=("${machine[@]//$'\n'*( )/ }")
+        -append "$xen_options")
 }
