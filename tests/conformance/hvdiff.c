@@ -91,7 +91,10 @@ static int run(void *arg)
     bool ok = true, running = false;
 
     r->model.random = r->seed * 2 + 1; /* never 0 */
+    setvbuf(stdout, NULL, _IOLBF, 0);  /* where it is, should it hang */
     while (ok && r->model.number < r->count) {
+        printf("# %u operations done; a guest that %s\n", r->model.number,
+               running ? "runs" : "never runs");
         for (unsigned i = 0; i < r->n; i++) {
             r->b[i].fixture = r->fixture[i];
             if (!back_end_open(&r->b[i], running)) {

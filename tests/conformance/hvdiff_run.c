@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "space/clock.h"
+
 #define OPS(b) ((b)->guest.hv->ops)
 #define HV(b) ((b)->guest.hv)
 
 enum {
-    PATIENCE = 5000, /* ms */
+    PATIENCE_S = 5,
     PORTS_AT = 0x1000,
     MEMORY_AT = 0x200fe0, /* up to the border of two pages that come and go */
     SPAN = 48,
@@ -126,6 +128,7 @@ static bool touches_ram(const struct op *op, const struct model *m)
 static void make_access(struct back_end *b, const struct op *op, const struct model *m)
 {
     struct access a = access_of(op);
+    uint64_t end = clock_ns() + PATIENCE_S * UINT64_C(1000000000);
     uint32_t value = 0;
     int rc = -1;
 
@@ -135,7 +138,7 @@ static void make_access(struct back_end *b, const struct op *op, const struct mo
         say(&b->out, " %s", strerrorname_np(errno));
         return;
     }
-    for (int ms = 0; ms < PATIENCE && rc < 0; ms++) {
+    while (rc < 0 && clock_ns() < end) {
         for (unsigned i = 0; i < ATTENDED; i++)
             answer_all(b, &b->attended[i], op->number);
         rc = b->fixture->wait(&b->guest, op->handle, 1, &value);
