@@ -164,12 +164,12 @@ static int by_probing(struct search *s, const struct hv_info *info, const struct
         if (not_ram[i].last >> HV_PAGE_SHIFT < info->nr_gfns && probe_range(s, not_ram[i]) < 0)
             goto out;
     }
-    s->counting_only = false;
-    for (size_t i = 0; i < n_hint; i++) {
+    for (size_t i = 0; i < n_hint; i++) { /* ram_discover adds them whole */
         seen[N + i] = hint[i];
         if (probe_range(s, hint[i]) < 0)
             goto out;
     }
+    s->counting_only = false;
     if (end > info->nr_gfns)
         end = info->nr_gfns;
     rc = probe_rest(s, seen, N + n_hint, end);
