@@ -38,6 +38,28 @@ static void new_uuid(uint8_t uuid[16])
     memcpy(uuid + 12, &(unsigned){++serial}, 4);
 }
 
+/* On a host that is emulated not every processor is fit for guests: $XENGASP_TEST_CPU is. */
+static int take_processor(const struct guest *g)
+{
+    const char *cpu = getenv("XENGASP_TEST_CPU");
+    xc_cpumap_t hard, soft;
+    int ret = -1;
+    unsigned v;
+
+    if (!cpu)
+        return 0;
+    hard = xc_cpumap_alloc(xen());
+    soft = xc_cpumap_alloc(xen());
+    if (hard && soft) {
+        xc_cpumap_setcpu(atoi(cpu), hard);
+        for (v = 0, ret = 0; ret == 0 && v < g->vcpus; v++)
+            ret = xc_vcpu_setaffinity(xen(), g->domid, (int)v, hard, soft, XEN_VCPUAFFINITY_HARD);
+    }
+    free(hard);
+    free(soft);
+    return ret;
+}
+
 static int make_domain(struct guest *g, bool running)
 {
     struct xen_domctl_createdomain config = {
@@ -54,7 +76,7 @@ static int make_domain(struct guest *g, bool running)
     if (xc_domain_create(xen(), &domid, &config) < 0)
         return -1;
     g->domid = *alive = domid;
-    if (xc_domain_max_vcpus(xen(), domid, g->vcpus) < 0 ||
+    if (xc_domain_max_vcpus(xen(), domid, g->vcpus) < 0 || take_processor(g) < 0 ||
         xc_domain_setmaxmem(xen(), domid, g->max_pages * 4) < 0 ||
         xc_set_paging_mempool_size(xen(), domid, g->paging_pool) < 0)
         return -1;

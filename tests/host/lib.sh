@@ -55,6 +55,8 @@ guest_config()
     for key in on_poweroff on_reboot on_crash; do
         case " $*" in *"$key"*) ;; *) echo "$key = \"destroy\"" >> "$config" ;; esac
     done
+    # Without it xl overlooks vm.cpumask of xl.conf.
+    case " $*" in *vcpus*) ;; *) echo 'vcpus = 1' >> "$config" ;; esac
     printf '%s\n' "$@" >> "$config"
     echo "$config"
 }
