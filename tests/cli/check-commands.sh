@@ -47,26 +47,30 @@ expect "map: what Xen keeps" has '^  0x00000000fee00000-.* reserved +.*APIC' map
 expect "map: in order" sh -c "sed -n '/^memory/,/^ports/p' '$work/map' | grep '^  0x' | sort -c"
 expect "map: nothing twice" sh -c "! grep '^  0x' '$work/map' | sort | uniq -d | grep ."
 
-if command -v python3 > /dev/null; then
-    expect "list as JSON" python3 - "$work/list.json" <<'END'
-import json, sys
-a, b = json.load(open(sys.argv[1]))
-assert (a["domid"], a["name"], b["domid"], b["name"], b["vdevs"]) == (7, "guest-a", 12, "guest-b", []), (a, b)
-assert a["accesses"] == 0 and "ok" not in a and a["uptime"] < 60
-v = a["vdevs"][0]
-assert v == {"name": "ticks", "vdev": "trace", "space": "mem", "first": 0xfe000000, "last": 0xfe000003,
-             "reads": 0, "writes": 0}, v
-END
-    expect "map as JSON" python3 - "$work/map.json" <<'END'
-import json, sys
-m = json.load(open(sys.argv[1]))
-assert m["domid"] == 7 and m["name"] == "guest-a" and "ok" not in m
-assert {"first": 4 << 30, "last": (4 << 30) + (3 << 20) - 1, "type": "RAM", "owner": "gasp_ram"} in m["memory"]
-assert any(r["owner"] == "null" and r["first"] == 0x2000 for r in m["ports"])
-END
+# Reads FILE into $j and looks whether EXPRESSION holds.
+json() # FILE EXPRESSION
+{
+    perl -MJSON::PP -0777 -ne "\$j = decode_json(\$_); exit !($2)" "$work/$1"
+}
+
+if perl -MJSON::PP -e 1 2> /dev/null; then
+    # shellcheck disable=SC2016   # perl's variables
+    {
+        expect "list as JSON: the guests" json list.json \
+            'join(",", map { "$_->{domid} $_->{name}" } @$j) eq "7 guest-a,12 guest-b"'
+        expect "list as JSON: what is counted" json list.json \
+            '$j->[0]{accesses} eq "0" && $j->[0]{uptime} < 60 && !exists $j->[0]{ok}'
+        expect "list as JSON: a vdev" json list.json 'JSON::PP->new->canonical->encode($j->[0]{vdevs}[0]) eq
+            q({"first":4261412864,"last":4261412867,"name":"ticks","reads":0,"space":"mem","vdev":"trace","writes":0})'
+        expect "list as JSON: no vdevs" json list.json '!@{$j->[1]{vdevs}}'
+        expect "map as JSON: the guest" json map.json '"$j->{domid} $j->{name}" eq "7 guest-a" && !exists $j->{ok}'
+        expect "map as JSON: our RAM" json map.json \
+            'grep { "@$_{qw(first last type owner)}" eq "4294967296 4298113023 RAM gasp_ram" } @{$j->{memory}}'
+        expect "map as JSON: a vdev" json map.json \
+            'grep { $_->{owner} eq "null" && $_->{first} == 0x2000 } @{$j->{ports}}'
+    }
 else
-    skip "list as JSON" "no python3 to read it"
-    skip "map as JSON" "no python3 to read it"
+    skip "list and map as JSON" "no perl with JSON::PP to read it"
 fi
 
 for option in --help --dry -n -in -qn -c -p=x; do
@@ -115,25 +119,22 @@ fake()
 {
     rm -f "$work/waits" "$work/ended"
     mkdir -p "$XENGASP_RUNDIR/14"
-    python3 - "$XENGASP_RUNDIR/14/control" "$work" "$1" <<'END' &
-import os, socket, sys, time
-path, work, hangup = sys.argv[1:]
-if os.path.exists(path):
-    os.unlink(path)
-s = socket.socket(socket.AF_UNIX)
-s.bind(path)
-s.listen(1)
-open(work + "/waits", "w")
-c = s.accept()[0]
-c.recv(1 if hangup == "reset" else 100) # what is left unread makes it a reset
-c.send(b'{"ok":true}\n')
-time.sleep(1)
-open(work + "/ended", "w")
+    perl - "$XENGASP_RUNDIR/14/control" "$work" "$1" <<'END' &
+use IO::Socket::UNIX;
+my ($path, $work, $hangup) = @ARGV;
+unlink($path);
+my $s = IO::Socket::UNIX->new(Local => $path, Listen => 1) or die "$path: $!";
+open(my $waits, '>', "$work/waits");
+my $c = $s->accept();
+$c->sysread(my $request, $hangup eq 'reset' ? 1 : 100); # what is left unread makes it a reset
+$c->syswrite(qq({"ok":true}\n));
+sleep(1);
+open(my $ended, '>', "$work/ended");
 END
     n=0
     until [ -e "$work/waits" ] || [ $n -gt 100 ]; do sleep 0.1; n=$((n + 1)); done
 }
-if command -v python3 > /dev/null; then
+if perl -MIO::Socket::UNIX -e 1 2> /dev/null; then
     fake reset
     says "a reset is no end" 1 "xengasp: the service for domain 14 was asked to stop: *" "$xengasp" stop 14
     wait $!
@@ -147,8 +148,8 @@ if command -v python3 > /dev/null; then
     expect "until the service has ended" [ "$? $(ls "$work/ended")" = "0 $work/ended" ]
     wait $fake
 else
-    skip "a reset is no end" "no python3 for a service that does so"
-    skip "until the service has ended" "no python3 for a service to wait for"
+    skip "a reset is no end" "no perl for a service that does so"
+    skip "until the service has ended" "no perl for a service to wait for"
 fi
 rm -rf "$XENGASP_RUNDIR/14"
 says "nobody is served" 0 "no guest is served" "$xengasp" list
