@@ -305,9 +305,10 @@ START_TEST(pinned_chunks_outlive_an_invalidation)
 {
     uint64_t word = 42;
 
-    open_hv((struct hv_sim_options){0});
+    open_hv((struct hv_sim_options){.ram_bytes = 16 * MIB});
     ck_assert_int_eq(ram_write(&ram, 0x1000, &word, 8), 0);
-    ck_assert_int_eq(ram_write(&ram, 4 * MIB, &word, 8), 0);
+    for (int i = 1; i < 8; i++) /* more than are dropped without a pause in between */
+        ck_assert_int_eq(ram_write(&ram, 2 * MIB * i, &word, 8), 0);
     ck_assert_int_eq(ram_pin(&ram, at(0x1000, 0x1000)), 0);
     ram_invalidate(&ram);
     ram_drop_stale(&ram);
