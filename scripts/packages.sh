@@ -5,7 +5,7 @@
 
 build_packages=(
     gcc clang libclang-rt-14-dev make autoconf automake libtool pkg-config perl xz-utils
-    libc6-dev check libxen-dev liburcu-dev libjson-c-dev
+    libc6-dev check libxen-dev liburcu-dev libbsd-dev libjson-c-dev
 )
 stage_packages=(cpio) # for what the Xen host gets of ours, this machine or an emulated one
 host_packages=(qemu-system-x86)

@@ -26,6 +26,9 @@ int ram_init(struct ram *ram, struct hv *hv, struct space *memory, uint64_t limi
 
     *ram = (struct ram){.hv = hv, .memory = memory, .limit = limit, .generation = 1};
     pthread_mutex_init(&ram->lock, NULL);
+    ram->allocator = ram_allocator_new();
+    if (!ram->allocator)
+        return fail(ENOMEM);
     ram->base = mmap(NULL, limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (ram->base == MAP_FAILED) {
         ram->base = NULL;
@@ -69,6 +72,7 @@ void ram_dispose(struct ram *ram)
         munmap(ram->chunk, (ram->limit >> RAM_CHUNK_SHIFT) * sizeof(*ram->chunk));
     if (ram->base)
         munmap(ram->base, ram->limit);
+    ram_allocator_free(ram->allocator);
     pthread_mutex_destroy(&ram->lock);
     *ram = (struct ram){0};
 }

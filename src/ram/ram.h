@@ -18,6 +18,7 @@
 #include <xengasp/guest_ram.h>
 
 #include "hv/hv.h"
+#include "ram/allocator.h"
 #include "space/space.h"
 
 enum { RAM_CHUNK_SHIFT = 21, RAM_CHUNK_PAGES = 512 };
@@ -28,12 +29,13 @@ LIST_HEAD(ram_chunk_list, ram_chunk);
 
 struct ram {
     struct hv *hv;
-    struct space *memory;         /* its GRF_MEMORY regions are RAM */
-    uint64_t limit;               /* bytes of the guest's space */
-    char *base;                   /* the reservation */
-    struct ram_chunk **chunk;     /* one for each 2 MiB of the space; NULL: not mapped */
-    struct ram_chunk_list mapped; /* the same, those that are; under the lock */
-    pthread_mutex_t lock;         /* of mapping and pinning; readers of a mapped chunk take none */
+    struct space *memory;            /* its GRF_MEMORY regions are RAM */
+    uint64_t limit;                  /* bytes of the guest's space */
+    struct ram_allocator *allocator; /* of what we registered */
+    char *base;                      /* the reservation */
+    struct ram_chunk **chunk;        /* one for each 2 MiB of the space; NULL: not mapped */
+    struct ram_chunk_list mapped;    /* the same, those that are; under the lock */
+    pthread_mutex_t lock; /* of mapping and pinning; readers of a mapped chunk take none */
     /* Bumped when the guest may have given pages up: a chunk mapped before is looked at again
      * before its next use. */
     _Atomic uint64_t generation;
