@@ -61,6 +61,47 @@ XENGASP_API uintptr_t vm_ram_register(vm_t *vm, size_t bytes);
 XENGASP_API int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped);
 
 /*
+ * The allocator: which code of the VMM uses which part of registered RAM. Everything that was
+ * registered begins as free. What the guest came with is allocated, by the guest. To touch RAM it
+ * need not be allocated. Allocations that touch stay two (seL4 makes them one). Any thread, any
+ * stage.
+ *
+ * mark_allocated and free tell of a failure by errno, which they leave alone on success, and in the
+ * log; nothing has changed then.
+ */
+
+/*
+ * Marks [start, start + bytes), to the byte, as one allocation; it may cross registrations that
+ * touch (seL4 does nothing then, and says nothing). EINVAL (0 bytes, or it wraps), ENOENT (not all
+ * RAM), EBUSY (part is allocated), ENOMEM.
+ */
+XENGASP_API void vm_ram_mark_allocated(vm_t *vm, uintptr_t start, size_t bytes);
+
+/*
+ * Allocates exactly so many bytes where they first fit, at the lowest address; returns it. Never in
+ * page 0, as 0 is its failure: EINVAL (0 bytes), ENOMEM (no free range is large enough).
+ */
+XENGASP_API uintptr_t vm_ram_allocate(vm_t *vm, size_t bytes);
+
+/*
+ * Frees what was allocated or marked: a whole allocation, or whole pages of one; what is left of it
+ * are then one or two allocations. (seL4's does nothing.) EINVAL (0 bytes; all of it is allocated,
+ * but by two, or it is a part that isn't whole pages), EOVERFLOW (wraps), ENOENT (a byte of it is
+ * free or was never allocated; what the guest came with, too), ENOMEM (a part alone).
+ */
+XENGASP_API void vm_ram_free(vm_t *vm, uintptr_t start, size_t bytes);
+
+/* The largest range that is registered and free, of equals the lowest. ENOENT: none, and nothing is
+ * written. */
+XENGASP_API int vm_ram_find_largest_free_region(vm_t *vm, uintptr_t *addr, size_t *size);
+
+/*
+ * Ours. vm_ram_allocate that can say everything: any address, 0 included, that is a multiple of
+ * align, a power of two. 0, or -1 with EINVAL (0 bytes, align) or ENOMEM, and *gpa_r untouched.
+ */
+XENGASP_API int vm_ram_alloc(vm_t *vm, size_t bytes, size_t align, uint64_t *gpa_r);
+
+/*
  * Ours. Copy without a callback; all or nothing. Aligned 1, 2, 4 and 8 bytes are copied in one
  * piece (no other thread or vCPU sees half of them), longer ones in any order. Any thread, any
  * stage. Errors as vm_ram_touch.

@@ -136,6 +136,15 @@ static int seed_own_ram(struct gasp *gasp, const struct range *hint, size_t n_hi
         return -1;
     memcpy(gasp->own_ram, hint, n_hint * sizeof(*hint));
     gasp->n_own_ram = n_hint;
+    for (size_t i = 0; i < n_hint; i++) {
+        int rc = ram_allocator_add(gasp->ram.allocator, hint[i]);
+
+        if (rc) {
+            errno = rc;
+            return -1;
+        }
+        ram_allocator_give(gasp->ram.allocator, hint[i], 1);
+    }
     return 0;
 }
 

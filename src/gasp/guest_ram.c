@@ -41,13 +41,19 @@ static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
     rc = space_map_set(memory->map, &region, &map);
     if (rc)
         return rc;
-    if (ram_populate(&gasp->ram, range, whole_2m) < 0) {
+    /* Nobody gets it from the allocator before it is there. */
+    rc = ram_allocator_add(gasp->ram.allocator, range);
+    if (!rc && ram_populate(&gasp->ram, range, whole_2m) < 0) {
         rc = errno;
+        ram_allocator_drop(gasp->ram.allocator, range);
+    }
+    if (rc) {
         space_map_free(map);
         return rc;
     }
     gasp->own_ram[gasp->n_own_ram++] = range;
     space_publish(memory, map);
+    ram_allocator_give(gasp->ram.allocator, range, 1);
     return 0;
 }
 
