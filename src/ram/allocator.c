@@ -52,24 +52,32 @@ static void update(struct block *block)
 
 static void change(struct block *block, struct range range, bool allocated)
 {
+    uint64_t before;
+
     block->range = range;
     block->allocated = allocated;
-    for (; block; block = RB_PARENT(block, link))
+    do {
+        before = block->largest;
         update(block);
+        if (block->largest == before)
+            return; /* nor does anything above it */
+        block = RB_PARENT(block, link);
+    } while (block);
 }
 
-/* The tree updates what it turns around, but not all the way up. */
+/* The tree updates what it turns around, but not all the way up: so a block comes and goes as an
+ * allocated one, which counts for nothing. */
 static void insert(struct ram_allocator *allocator, struct block *block, struct range range,
                    bool allocated)
 {
-    *block = (struct block){.range = range};
+    *block = (struct block){.range = range, .allocated = true};
     RB_INSERT(block_tree, &allocator->tree, block);
     change(block, range, allocated);
 }
 
 static void discard(struct ram_allocator *allocator, struct block *block)
 {
-    change(block, block->range, true); /* so that without it nothing above it is different */
+    change(block, block->range, true);
     RB_REMOVE(block_tree, &allocator->tree, block);
     free(block);
 }
@@ -167,12 +175,13 @@ void ram_allocator_drop(struct ram_allocator *allocator, struct range range)
 struct look {
     bool hole, free, allocated; /* a byte that is unknown, free, allocated */
     unsigned blocks;
+    struct block *first; /* the one that holds its first byte, or NULL */
 };
 
 static struct look look_at(struct ram_allocator *allocator, struct range range)
 {
     struct block *block = block_at(allocator, range.first);
-    struct look look = {.hole = !block};
+    struct look look = {.hole = !block, .first = block};
     uint64_t next = range.first;
 
     for (; block && block->range.first <= range.last;
@@ -192,18 +201,15 @@ static struct look look_at(struct ram_allocator *allocator, struct range range)
 int ram_allocator_mark(struct ram_allocator *allocator, struct range range)
 {
     struct look look;
-    struct block *block;
     int rc;
 
     pthread_mutex_lock(&allocator->lock);
     look = look_at(allocator, range);
     rc = look.hole ? ENOENT : look.allocated ? EBUSY : 0;
-    if (!rc) {
-        block = block_at(allocator, range.first); /* one: free neighbours are joined */
-        rc = carve(allocator, block, range);
-        if (!rc)
-            change(block, range, true);
-    }
+    if (!rc) /* it is one block, as free neighbours are joined */
+        rc = carve(allocator, look.first, range);
+    if (!rc)
+        change(look.first, range, true);
     pthread_mutex_unlock(&allocator->lock);
     return rc;
 }
@@ -258,20 +264,18 @@ int ram_allocator_give(struct ram_allocator *allocator, struct range range, uint
 {
     bool whole_units = range.first % unit == 0 && (range.last + 1) % unit == 0;
     struct look look;
-    struct block *block;
-    int rc = 0;
+    int rc;
 
     pthread_mutex_lock(&allocator->lock);
     look = look_at(allocator, range);
-    block = block_at(allocator, range.first);
     if (look.hole || look.free)
         rc = ENOENT;
-    else if (look.blocks > 1 || (!range_inside(block->range, range) && !whole_units))
+    else if (look.blocks > 1 || (!range_inside(look.first->range, range) && !whole_units))
         rc = EINVAL;
     else
-        rc = carve(allocator, block, range);
+        rc = carve(allocator, look.first, range);
     if (!rc)
-        join_free_neighbours(allocator, block);
+        join_free_neighbours(allocator, look.first);
     pthread_mutex_unlock(&allocator->lock);
     return rc;
 }
