@@ -109,6 +109,21 @@ XENGASP_API int vm_ram_alloc(vm_t *vm, size_t bytes, size_t align, uint64_t *gpa
 XENGASP_API int vm_ram_read(vm_t *vm, uint64_t gpa, void *buf, size_t size);
 XENGASP_API int vm_ram_write(vm_t *vm, uint64_t gpa, const void *buf, size_t size);
 
+/*
+ * Ours, for rings that are shared with a running guest: one aligned word, in one piece. What is read
+ * after a load isn't older than the word (acquire); what was written before a store is there when
+ * the word is (release). To order a store before a later load of another word takes a fence, as
+ * everywhere. -1 with EINVAL (unaligned), else as vm_ram_read.
+ */
+XENGASP_API int vm_ram_load8(vm_t *vm, uint64_t gpa, uint8_t *value_r);
+XENGASP_API int vm_ram_load16(vm_t *vm, uint64_t gpa, uint16_t *value_r);
+XENGASP_API int vm_ram_load32(vm_t *vm, uint64_t gpa, uint32_t *value_r);
+XENGASP_API int vm_ram_load64(vm_t *vm, uint64_t gpa, uint64_t *value_r);
+XENGASP_API int vm_ram_store8(vm_t *vm, uint64_t gpa, uint8_t value);
+XENGASP_API int vm_ram_store16(vm_t *vm, uint64_t gpa, uint16_t value);
+XENGASP_API int vm_ram_store32(vm_t *vm, uint64_t gpa, uint32_t value);
+XENGASP_API int vm_ram_store64(vm_t *vm, uint64_t gpa, uint64_t value);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where RAM and vdevs may come to lie: registering RAM, find_free, reserves, and what the guest is
  * told of it. */
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "ram/ram_internal.h"
@@ -482,6 +484,82 @@ START_TEST(test_callbacks)
 }
 END_TEST
 
+#define LOAD_AND_STORE(bits)                                                                       \
+    do {                                                                                           \
+        const uint64_t at = MEM + 8, word = UINT64_C(0x8877665544332211);                          \
+        uint64_t there = UINT64_MAX;                                                               \
+        uint##bits##_t value = 1;                                                                  \
+                                                                                                   \
+        ck_assert_int_eq(hv_sim_ram(hv, true, at, &there, 8), 0);                                  \
+        ck_assert_int_eq(vm_ram_store##bits(gsp(), at, (uint##bits##_t)word), 0);                  \
+        ck_assert_int_eq(hv_sim_ram(hv, false, at, &there, 8), 0);                                 \
+        ck_assert_uint_eq(there, word | (bits == 64 ? 0 : UINT64_MAX << bits % 64));               \
+        ck_assert_int_eq(vm_ram_load##bits(gsp(), at, &value), 0);                                 \
+        ck_assert_uint_eq(value, (uint##bits##_t)word);                                            \
+        value = 1;                                                                                 \
+        ck_assert_int_eq(vm_ram_load##bits(gsp(), MEM + PAGE, &value), -1);                        \
+        ck_assert_int_eq(errno, ENOENT);                                                           \
+        ck_assert_int_eq(vm_ram_store##bits(gsp(), MEM + PAGE, 0), -1);                            \
+        ck_assert_int_eq(errno, ENOENT);                                                           \
+        for (uint64_t i = 1; i < bits / 8; i++) {                                                  \
+            ck_assert_int_eq(vm_ram_load##bits(gsp(), at + i, &value), -1);                        \
+            ck_assert_int_eq(errno, EINVAL);                                                       \
+            ck_assert_int_eq(vm_ram_store##bits(gsp(), MEM + PAGE + i, 0), -1);                    \
+            ck_assert_int_eq(errno, EINVAL);                                                       \
+        }                                                                                          \
+        ck_assert_uint_eq(value, 1);                                                               \
+    } while (0)
+
+START_TEST(test_load_and_store)
+{
+    ck_assert_int_eq(register_at(MEM, PAGE, false), 0);
+    LOAD_AND_STORE(8);
+    LOAD_AND_STORE(16);
+    LOAD_AND_STORE(32);
+    LOAD_AND_STORE(64);
+}
+END_TEST
+
+/* A ring of one element. Under ThreadSanitizer its bytes may race if the words don't order them. */
+enum { MESSAGES = 2000, MESSAGE_BYTES = 100 };
+static void *send_messages(void *arg)
+{
+    char message[MESSAGE_BYTES];
+    uint32_t seen;
+
+    (void)arg;
+    for (uint32_t i = 1; i <= MESSAGES; i++) {
+        memset(message, (int)(i & 0x7f), sizeof(message));
+        vm_ram_write(gsp(), MEM + 64, message, sizeof(message));
+        vm_ram_store32(gsp(), MEM, i);
+        while (vm_ram_load32(gsp(), MEM + 4, &seen) == 0 && seen != i)
+            sched_yield();
+    }
+    return NULL;
+}
+
+START_TEST(test_words_order_bytes)
+{
+    char message[MESSAGE_BYTES];
+    pthread_t sender;
+    uint32_t sent;
+
+    ck_assert_int_eq(register_at(MEM, PAGE, false), 0);
+    ck_assert_int_eq(pthread_create(&sender, NULL, send_messages, NULL), 0);
+    for (uint32_t i = 1; i <= MESSAGES; i++) {
+        while (vm_ram_load32(gsp(), MEM, &sent) == 0 && sent != i)
+            sched_yield();
+        ck_assert_uint_eq(sent, i);
+        ck_assert_int_eq(vm_ram_read(gsp(), MEM + 64, message, sizeof(message)), 0);
+        for (size_t k = 0; k < sizeof(message); k++)
+            if (message[k] != (char)(i & 0x7f))
+                ck_abort_msg("message %u has %d at %zu", i, message[k], k);
+        ck_assert_int_eq(vm_ram_store32(gsp(), MEM + 4, i), 0);
+    }
+    pthread_join(sender, NULL);
+}
+END_TEST
+
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 static Suite *make_suite(void)
@@ -510,6 +588,8 @@ static Suite *make_suite(void)
     tcase_add_test(t, test_hints);
     tcase_add_test(t, test_page_zero);
     tcase_add_test(t, test_callbacks);
+    tcase_add_test(t, test_load_and_store);
+    tcase_add_test(t, test_words_order_bytes);
     suite_add_tcase(suite, t);
     return suite;
 }
