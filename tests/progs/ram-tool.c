@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A guest's RAM from dom0, beside the service that owns the guest's map; the counterpart of the
- * Linux guest's memtool: ram-tool DOMID read ADDRESS ram-tool DOMID write ADDRESS VALUE ram-tool
- * DOMID fill ADDRESS LENGTH SEED     the pattern of tests/guests/kernel/pattern.h ram-tool DOMID
- * check ADDRESS LENGTH SEED
+ * Linux guest's memtool:
+ *   ram-tool DOMID read ADDRESS
+ *   ram-tool DOMID write ADDRESS VALUE
+ *   ram-tool DOMID fill ADDRESS LENGTH SEED     the pattern of tests/guests/kernel/pattern.h
+ *   ram-tool DOMID check ADDRESS LENGTH SEED
  */
 #include <errno.h>
 #include <stdio.h>
