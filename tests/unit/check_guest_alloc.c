@@ -131,11 +131,31 @@ END_TEST
 
 START_TEST(registrations_that_touch_are_one_place)
 {
+    char bytes[4];
+
     ck_assert_int_eq(vm_ram_register_at(gsp(), MEM + BYTES, PAGE, false), 0);
     expect_largest(MEM, BYTES + PAGE);
     ck_assert_int_eq(mark(MEM + BYTES - 1, 2), 0);
+    /* From free to allocated, and back, and from one to the other. */
+    ck_assert_int_eq(
+        vm_ram_touch(gsp(), MEM + BYTES - 2, 4, vm_guest_ram_read_callback, bytes), 0);
     ck_assert_int_eq(vm_ram_register_at(gsp(), MEM + BYTES + 2 * PAGE, PAGE, false), 0);
     ck_assert_int_eq(mark(MEM + BYTES + PAGE - 1, 2), ENOENT);
+}
+END_TEST
+
+/* 0 is vm_ram_allocate's failure. */
+START_TEST(page_zero_is_for_alloc_alone)
+{
+    const struct range zero = {0, 2 * PAGE - 1};
+    uint64_t gpa = KEPT;
+
+    ck_assert_int_eq(ram_allocator_add(gasp.ram.allocator, zero), 0);
+    ck_assert_int_eq(ram_allocator_give(gasp.ram.allocator, zero, 1), 0);
+    ck_assert_uint_eq(vm_ram_allocate(gsp(), 1), PAGE);
+    ck_assert_uint_eq(vm_ram_allocate(gsp(), PAGE), MEM);
+    ck_assert_int_eq(vm_ram_alloc(gsp(), PAGE, 1, &gpa), 0);
+    ck_assert_uint_eq(gpa, 0);
 }
 END_TEST
 
@@ -236,6 +256,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, the_guests_own_ram_is_its_own);
     tcase_add_test(t, frees_what_was_allocated_and_nothing_else);
     tcase_add_test(t, registrations_that_touch_are_one_place);
+    tcase_add_test(t, page_zero_is_for_alloc_alone);
     tcase_add_test(t, of_equals_the_lowest_is_largest);
     tcase_add_test(t, a_refused_registration_is_not_allocated);
     tcase_add_loop_test(t, alloc_aligns, 0, sizeof(align_rows) / sizeof(align_rows[0]));

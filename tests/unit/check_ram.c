@@ -228,6 +228,11 @@ START_TEST(reads_outside_ram)
         ck_assert_int_eq(ram_read(&ram, row[i].gpa, &word, row[i].size), -1);
         ck_assert_msg(errno == row[i].error, "row %zu: %s", i, strerror(errno));
         ck_assert_int_eq(ram_write(&ram, row[i].gpa, &word, row[i].size), -1);
+        errno = 0;
+        ck_assert_int_eq(ram_touch(&ram, NULL, row[i].gpa, row[i].size, vm_guest_ram_read_callback,
+                                   &word),
+                         -1);
+        ck_assert_int_eq(errno, row[i].error);
     }
     ck_assert_uint_eq(word, 0x55);
     ck_assert_int_eq(ram_read(&ram, UINT64_MAX, &word, 0), 0);
@@ -255,7 +260,7 @@ static int on_touch(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size, si
     return t->n == 2 ? t->result : 0;
 }
 
-/* The example of facts: touch(0x10ff0, 0x2020) is four calls, ascending, each inside one page. */
+/* touch(0x10ff0, 0x2020) is four calls, ascending, each inside one page. */
 START_TEST(touch_calls_once_for_each_page)
 {
     struct touched t = {0};
