@@ -61,6 +61,18 @@ XENGASP_API uintptr_t vm_ram_register(vm_t *vm, size_t bytes);
 XENGASP_API int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped);
 
 /*
+ * Ours. Gives registered RAM back to Xen, and what its registration raised of the guest's limits:
+ * whole registrations, a part, or several that touch; bytes is rounded up to pages. Only this call
+ * and the guest's end do so: guest_close leaves RAM, as the guest is using it. Nothing tells the
+ * guest; it must have been made to do without (offline memory, a driver of its own). Start-up, or
+ * with the memory space locked (gasp.h). -1 and nothing changed: EINVAL (0 bytes, unaligned start),
+ * EOVERFLOW (wraps, or past the limit of the space), EPERM (not locked), ENOENT (not all of it was
+ * registered), EBUSY (part of it is allocated, or one of its 2 MiB chunks is in use: a touch is
+ * inside), ENOMEM.
+ */
+XENGASP_API int vm_ram_unregister(vm_t *vm, uintptr_t start, size_t bytes);
+
+/*
  * The allocator: which code of the VMM uses which part of registered RAM. Everything that was
  * registered begins as free. What the guest came with is allocated, by the guest. To touch RAM it
  * need not be allocated. Allocations that touch stay two (seL4 makes them one). Any thread, any

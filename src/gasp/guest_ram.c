@@ -96,6 +96,104 @@ int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped)
     return rc ? fail(rc) : 0;
 }
 
+/* Bytes of the paging pool that n registrations were given. */
+static int64_t pool_of(const struct range *ram, size_t n)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += ram_pool_for(range_length(ram[i]) >> HV_PAGE_SHIFT);
+    return (int64_t)bytes;
+}
+
+/* The registrations without what of them lies in the range. `left` has room for one more than there
+ * are. */
+static size_t own_ram_without(const struct gasp *gasp, struct range range, struct range *left)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < gasp->n_own_ram; i++) {
+        struct range own = gasp->own_ram[i];
+
+        if (!range_overlap(own, range)) {
+            left[n++] = own;
+            continue;
+        }
+        if (own.first < range.first)
+            left[n++] = (struct range){own.first, range.first - 1};
+        if (own.last > range.last)
+            left[n++] = (struct range){range.last + 1, own.last};
+    }
+    return n;
+}
+
+/* The allocator has marked the range. 0 or an errno value, and nothing changed. */
+static int give_back(struct gasp *gasp, struct range range)
+{
+    struct space *memory = &gasp->space[GASP_MEMORY];
+    struct space_region region = {.range = range}; /* flags 0 deletes */
+    struct range *left = malloc((gasp->n_own_ram + 1) * sizeof(*left));
+    struct space_map *map = NULL, *old = NULL;
+    size_t n;
+    int rc;
+
+    if (!left)
+        return ENOMEM;
+    n = own_ram_without(gasp, range, left);
+    rc = space_map_set(memory->map, &region, &map);
+    /* To go back to, should it be in use: nothing may fail then. */
+    region.flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE;
+    if (!rc)
+        rc = space_map_set(map, &region, &old);
+    if (rc) {
+        space_map_free(map);
+        free(left);
+        return rc;
+    }
+    space_publish(memory, map);
+    if (ram_depopulate(&gasp->ram, range,
+                       pool_of(gasp->own_ram, gasp->n_own_ram) - pool_of(left, n)) < 0) {
+        rc = errno;
+        space_publish(memory, old);
+        free(left);
+        return rc;
+    }
+    space_map_free(old);
+    free(gasp->own_ram);
+    gasp->own_ram = left;
+    gasp->n_own_ram = n;
+    return 0;
+}
+
+int vm_ram_unregister(vm_t *vm, uintptr_t start, size_t bytes)
+{
+    struct gasp *gasp = gasp_of(vm);
+    struct range range;
+    int rc;
+
+    if (gasp->ram_only)
+        return fail(ENOTSUP);
+    if (bytes == 0 || start % HV_PAGE_SIZE)
+        return fail(EINVAL);
+    if (bytes > SIZE_MAX - (HV_PAGE_SIZE - 1))
+        return fail(EOVERFLOW);
+    bytes = (bytes + HV_PAGE_SIZE - 1) & -(size_t)HV_PAGE_SIZE;
+    rc = range_make(&range, start, bytes, gasp->space[GASP_MEMORY].limit);
+    if (!rc && !gasp_may_change(gasp, GASP_MEMORY))
+        rc = EPERM;
+    if (!rc)
+        rc = ram_allocator_mark(gasp->ram.allocator, range);
+    if (rc)
+        return fail(rc);
+    rc = give_back(gasp, range);
+    if (rc) {
+        ram_allocator_give(gasp->ram.allocator, range, 1);
+        return fail(rc);
+    }
+    ram_allocator_drop(gasp->ram.allocator, range);
+    return 0;
+}
+
 /* In the window's lowest hole. 0, or an errno value: ENOSPC no hole. */
 static int add_ram_inside(struct gasp *gasp, uint64_t bytes, struct range window,
                           struct range *range_r)

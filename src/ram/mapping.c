@@ -212,6 +212,33 @@ void ram_forget(struct ram *ram, struct range range)
     pthread_mutex_unlock(&ram->lock);
 }
 
+int ram_drop(struct ram *ram, struct range range)
+{
+    size_t first = range.first >> RAM_CHUNK_SHIFT, end = (range.last >> RAM_CHUNK_SHIFT) + 1;
+    struct ram_chunk_list dropped = LIST_HEAD_INITIALIZER(dropped);
+    struct ram_chunk *chunk;
+    bool pinned = false;
+
+    pthread_mutex_lock(&ram->lock);
+    for (size_t i = first; i < end; i++)
+        pinned |= ram->chunk[i] && ram->chunk[i]->pins > 0;
+    for (size_t i = first; i < end && !pinned; i++) {
+        chunk = ram->chunk[i];
+        if (!chunk)
+            continue;
+        unpublish(ram, chunk);
+        LIST_INSERT_HEAD(&dropped, chunk, link);
+    }
+    if (!LIST_EMPTY(&dropped))
+        rcu_wait(ram);
+    while ((chunk = LIST_FIRST(&dropped))) {
+        LIST_REMOVE(chunk, link);
+        unmap_chunk(ram, chunk);
+    }
+    pthread_mutex_unlock(&ram->lock);
+    return pinned ? fail(EBUSY) : 0;
+}
+
 /* Drops some that are stale; true if there may be more. */
 static bool drop_some(struct ram *ram)
 {

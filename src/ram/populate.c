@@ -41,7 +41,7 @@ static int prove_hole(struct job *job, uint64_t nr_gfns)
 
 /* Xen's p2m tables come from the guest's paging pool; libxl sizes it by 8 KiB for each MiB of the
  * guest, and so do we. */
-static uint64_t pool_for(uint64_t pages)
+uint64_t ram_pool_for(uint64_t pages)
 {
     uint64_t mib = (pages + 255) / 256;
 
@@ -58,7 +58,7 @@ static int raise_limits(struct job *job, const struct hv_info *info)
     job->max_pages_raised = true;
     if (hv->ops->get_paging_pool(hv, &job->pool_before) < 0)
         return errno == EOPNOTSUPP ? 0 : fail(ENOMEM);
-    if (hv->ops->set_paging_pool(hv, job->pool_before + pool_for(job->n)) < 0) {
+    if (hv->ops->set_paging_pool(hv, job->pool_before + ram_pool_for(job->n)) < 0) {
         /* It can stop half-way. */
         hv->ops->set_paging_pool(hv, job->pool_before);
         return fail(ENOMEM);
@@ -135,16 +135,15 @@ static int zero_all(struct job *job)
     return 0;
 }
 
-static void depopulate_done(struct job *job)
+static void depopulate(struct hv *hv, uint64_t first, uint64_t pages)
 {
-    struct hv *hv = job->ram->hv;
     uint64_t gfn[RAM_CHUNK_PAGES];
 
-    for (uint64_t done = 0; done < job->done;) {
-        size_t n = job->done - done < RAM_CHUNK_PAGES ? job->done - done : RAM_CHUNK_PAGES, got;
+    for (uint64_t done = 0; done < pages;) {
+        size_t n = pages - done < RAM_CHUNK_PAGES ? pages - done : RAM_CHUNK_PAGES, got;
 
         for (size_t i = 0; i < n; i++)
-            gfn[i] = job->first + done + i;
+            gfn[i] = first + done + i;
         got = hv->ops->depopulate(hv, HV_ORDER_4K, n, gfn);
         done += got < n ? got + 1 : n; /* a hole: somebody else took that page; go on behind it */
     }
@@ -155,7 +154,7 @@ static void undo(struct job *job)
     struct hv *hv = job->ram->hv;
     int saved = errno;
 
-    depopulate_done(job);
+    depopulate(hv, job->first, job->done);
     if (job->pool_raised)
         hv->ops->set_paging_pool(hv, job->pool_before);
     if (job->max_pages_raised)
@@ -182,5 +181,35 @@ int ram_populate(struct ram *ram, struct range range, bool whole_2m)
         return -1;
     }
     ram_forget(ram, range);
+    return 0;
+}
+
+/* What was raised for the RAM; a guest whose limits can't be lowered only keeps more than it needs. */
+static void lower_limits(struct ram *ram, uint64_t pages, int64_t pool)
+{
+    struct hv *hv = ram->hv;
+    struct hv_info info;
+    uint64_t bytes;
+
+    if (hv->ops->info(hv, &info) == 0 && info.max_pages >= info.nr_pages + pages)
+        hv->ops->set_max_pages(hv, info.max_pages - pages);
+    if (pool == 0 || hv->ops->get_paging_pool(hv, &bytes) < 0)
+        return;
+    if (hv->ops->set_paging_pool(hv, bytes - (uint64_t)pool) < 0)
+        hv->ops->set_paging_pool(hv, bytes); /* it can stop half-way */
+}
+
+int ram_depopulate(struct ram *ram, struct range range, int64_t pool)
+{
+    uint64_t pages = range_length(range) >> HV_PAGE_SHIFT;
+
+    /* A page that is mapped here would stay the guest's. */
+    if (ram_drop(ram, range) < 0)
+        return -1;
+    depopulate(ram->hv, range.first >> HV_PAGE_SHIFT, pages);
+    /* Who found it to be RAM just before it left the map may have mapped it once more. */
+    ram_forget(ram, range);
+    ram_drop_stale(ram);
+    lower_limits(ram, pages, pool);
     return 0;
 }

@@ -72,6 +72,15 @@ void ram_unpin(struct ram *ram, struct range range);
  */
 int ram_populate(struct ram *ram, struct range range, bool whole_2m);
 
+/*
+ * Gives RAM back that ram_populate made; the map doesn't have it any more. Pages that the guest gave
+ * up are passed over. pool: bytes to take out of the guest's paging pool, less than 0 to put in. -1
+ * and nothing changed: EBUSY (a chunk of it is pinned).
+ */
+int ram_depopulate(struct ram *ram, struct range range, int64_t pool);
+/* Bytes of the paging pool that ram_populate adds for so many pages. */
+uint64_t ram_pool_for(uint64_t pages);
+
 /* ---- what is there already (discover.c) ---- */
 
 /*

@@ -35,6 +35,10 @@ bool ram_mapped(struct ram *ram, struct range range);
  * pages ourselves. */
 void ram_forget(struct ram *ram, struct range range);
 
+/* Unmaps the chunks of a range. -1 and nothing changed: EBUSY (one is pinned). Not inside a read
+ * section. */
+int ram_drop(struct ram *ram, struct range range);
+
 /*
  * A mapping of up to 512 frames beside the chunks, for looking and zeroing: it goes away at once.
  * err[i] as in hv->map. unmap: NULL is fine.
