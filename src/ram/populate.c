@@ -195,6 +195,8 @@ static void lower_limits(struct ram *ram, uint64_t pages, int64_t pool)
         hv->ops->set_max_pages(hv, info.max_pages - pages);
     if (pool == 0 || hv->ops->get_paging_pool(hv, &bytes) < 0)
         return;
+    if (pool > 0 && bytes < (uint64_t)pool)
+        return; /* somebody else has made it smaller */
     if (hv->ops->set_paging_pool(hv, bytes - (uint64_t)pool) < 0)
         hv->ops->set_paging_pool(hv, bytes); /* it can stop half-way */
 }
