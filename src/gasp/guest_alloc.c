@@ -5,12 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* The calls that return nothing: errno and a warning on failure, errno as it was on success. */
 static void tell(struct gasp *gasp, const char *call, uintptr_t start, size_t bytes, int error)
 {
@@ -24,18 +18,6 @@ static void tell(struct gasp *gasp, const char *call, uintptr_t start, size_t by
     errno = error;
 }
 
-static bool is_ram(struct gasp *gasp, struct range range)
-{
-    struct space *memory = &gasp->space[GASP_MEMORY];
-    bool covered;
-
-    rcu_enter();
-    covered = space_map_covered(space_read(memory), range, GRF_MEMORY);
-    rcu_done(memory);
-    rcu_leave(memory);
-    return covered;
-}
-
 void vm_ram_mark_allocated(vm_t *vm, uintptr_t start, size_t bytes)
 {
     struct gasp *gasp = gasp_of(vm);
@@ -46,7 +28,7 @@ void vm_ram_mark_allocated(vm_t *vm, uintptr_t start, size_t bytes)
     if (!rc)
         rc = ram_allocator_mark(gasp->ram.allocator, range);
     /* What the guest came with is allocated, by the guest. */
-    if (rc == ENOENT && is_ram(gasp, range))
+    if (rc == ENOENT && ram_has(&gasp->ram, range))
         rc = EBUSY;
     errno = saved;
     tell(gasp, __func__, start, bytes, rc);

@@ -10,12 +10,6 @@
 /* A hole that turns out to be none (pages that we didn't know of) is passed over, this often. */
 enum { HOLES_TRIED = 16 };
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* 0 if RAM can be registered now: a running guest may use any hole of its own accord. */
 static int check_time(const struct gasp *gasp)
 {

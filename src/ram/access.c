@@ -15,9 +15,21 @@ static int ram_range(const struct ram *ram, uint64_t gpa, size_t size, struct ra
     return range_r->last < ram->limit ? 0 : fail(ENOENT);
 }
 
+/* Inside a read section. */
 static bool is_ram(const struct ram *ram, struct range range)
 {
     return space_map_covered(space_read(ram->memory), range, GRF_MEMORY);
+}
+
+bool ram_has(struct ram *ram, struct range range)
+{
+    bool there;
+
+    rcu_enter();
+    there = is_ram(ram, range);
+    rcu_done(ram->memory);
+    rcu_leave(ram);
+    return there;
 }
 
 /*
@@ -107,7 +119,6 @@ int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_ca
               void *cookie)
 {
     struct range range;
-    bool there;
     int rc = 0;
 
     if (!fn)
@@ -116,11 +127,7 @@ int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_ca
         return 0;
     if (ram_range(ram, gpa, size, &range) < 0)
         return -1;
-    rcu_enter();
-    there = is_ram(ram, range);
-    rcu_done(ram->memory);
-    rcu_leave(ram);
-    if (!there)
+    if (!ram_has(ram, range))
         return fail(ENOENT);
     if (ram_pin(ram, range) < 0)
         return -1;

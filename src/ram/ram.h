@@ -11,6 +11,7 @@
 #ifndef XENGASP_RAM_H
 #define XENGASP_RAM_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -23,6 +24,12 @@
 
 enum { RAM_CHUNK_SHIFT = 21, RAM_CHUNK_PAGES = 512 };
 #define RAM_CHUNK_SIZE (UINT64_C(1) << RAM_CHUNK_SHIFT)
+
+static inline int fail(int error)
+{
+    errno = error;
+    return -1;
+}
 
 struct ram_chunk;
 LIST_HEAD(ram_chunk_list, ram_chunk);
@@ -46,6 +53,7 @@ int ram_init(struct ram *ram, struct hv *hv, struct space *memory, uint64_t limi
 void ram_dispose(struct ram *ram); /* unmaps all; twice is fine */
 
 /* ---- access (access.c). Errors as in guest_ram.h. ---- */
+bool ram_has(struct ram *ram, struct range range); /* all of it is RAM */
 int ram_read(struct ram *ram, uint64_t gpa, void *buf, size_t size);
 int ram_write(struct ram *ram, uint64_t gpa, const void *buf, size_t size);
 int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_callback_fn fn,

@@ -3,8 +3,6 @@
 #ifndef XENGASP_RAM_INTERNAL_H
 #define XENGASP_RAM_INTERNAL_H
 
-#include <errno.h>
-
 #include "ram/ram.h"
 
 struct ram_chunk {
@@ -15,12 +13,6 @@ struct ram_chunk {
     uint64_t mapped_ns;  /* when */
     uint64_t valid[RAM_CHUNK_PAGES / 64];
 };
-
-static inline int fail(int error)
-{
-    errno = error;
-    return -1;
-}
 
 /* The host address of a guest address. */
 static inline char *ram_host(const struct ram *ram, uint64_t gpa)
