@@ -144,6 +144,7 @@ static int seed_own_ram(struct gasp *gasp, const struct range *hint, size_t n_hi
             return -1;
         }
         ram_allocator_give(gasp->ram.allocator, hint[i], 1);
+        gasp->own_pages += range_length(hint[i]) >> HV_PAGE_SHIFT;
     }
     return 0;
 }

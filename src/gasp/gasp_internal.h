@@ -49,6 +49,7 @@ struct gasp {
     size_t n_reserve[GASP_SPACES];
     struct range *own_ram; /* registered by us, for the guest's memory map and the record */
     size_t n_own_ram;
+    _Atomic uint64_t own_pages; /* that is, so many */
     enum hv_guest_type type;
     bool ram_only;
     bool never_ran;       /* the guest wasn't unpaused yet when we opened it */

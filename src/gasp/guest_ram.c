@@ -46,6 +46,7 @@ static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
         return rc;
     }
     gasp->own_ram[gasp->n_own_ram++] = range;
+    gasp->own_pages += range_length(range) >> HV_PAGE_SHIFT;
     space_publish(memory, map);
     ram_allocator_give(gasp->ram.allocator, range, 1);
     return 0;
@@ -156,6 +157,7 @@ static int give_back(struct gasp *gasp, struct range range)
     free(gasp->own_ram);
     gasp->own_ram = left;
     gasp->n_own_ram = n;
+    gasp->own_pages -= range_length(range) >> HV_PAGE_SHIFT;
     return 0;
 }
 
@@ -239,7 +241,8 @@ uintptr_t vm_ram_register(vm_t *vm, size_t bytes)
 int vm_ram_touch(vm_t *vm, uintptr_t addr, size_t size, ram_touch_callback_fn touch_callback,
                  void *cookie)
 {
-    return ram_touch(&gasp_of(vm)->ram, vm, addr, size, touch_callback, cookie);
+    return ram_touch(&gasp_of(vm)->ram, vm, addr, size, touch_callback, cookie,
+                     touch_callback != vm_guest_ram_read_callback);
 }
 
 int vm_guest_ram_read_callback(vm_t *vm, uintptr_t guest_addr, void *vaddr, size_t size,

@@ -109,32 +109,57 @@ enum guest_end guest_gone(struct guest_system *gsp)
     return gsp->end;
 }
 
-int guest_run(struct guest_system *gsp)
+/* The shorter of two waits in ms; less than 0: none. */
+static int sooner(int a, int b)
 {
-    const struct hv_ops *ops = gsp->hv->ops;
-    struct pollfd fd[2] = {
-        {.fd = gsp->work_fd, .events = POLLIN},
-        {.fd = ops->gone_fd(gsp->hv), .events = POLLIN}, /* -1: poll ignores it */
-    };
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* Waits for something to do, and does it. */
+static int run_once(struct guest_system *gsp, struct pollfd fd[2])
+{
+    struct ram *ram = &gsp->gasp.ram;
+    int wait = sooner(LOOK_EVERY_MS, sooner(ram_report(ram), balloon_look(gsp)));
     eventfd_t value;
 
+    /* Each time: a chunk that was in use when it became stale is dropped a little later. */
+    ram_drop_stale(ram);
+    if (poll(fd, 2, wait) < 0 && errno != EINTR)
+        return -1;
+    if (fd[0].revents & POLLIN)
+        eventfd_read(gsp->work_fd, &value);
+    if (fd[1].revents && (gsp->hv->ops->news(gsp->hv) & HV_NEWS_TARGET))
+        balloon_target(gsp);
+    return 0;
+}
+
+static int run(struct guest_system *gsp)
+{
+    struct pollfd fd[2] = {
+        {.fd = gsp->work_fd, .events = POLLIN},
+        {.fd = gsp->hv->ops->news_fd(gsp->hv), .events = POLLIN}, /* -1: poll ignores it */
+    };
+
+    balloon_target(gsp);
     while (!gsp->stop) {
-        if (gsp->dispatch.aborted) {
-            errno = EFAULT;
-            return -1;
-        }
+        if (gsp->dispatch.aborted)
+            return fail(EFAULT);
         if (guest_look(gsp) != GUEST_ALIVE)
             return 0;
-        if (poll(fd, 2, LOOK_EVERY_MS) < 0 && errno != EINTR)
+        if (run_once(gsp, fd) < 0)
             return -1;
-        if (fd[0].revents & POLLIN)
-            eventfd_read(gsp->work_fd, &value);
-        /* Each time: a chunk that was in use when it became stale is dropped a little later. */
-        ram_drop_stale(&gsp->gasp.ram);
-        if (fd[1].revents)
-            ops->gone_ack(gsp->hv);
     }
     return 0;
+}
+
+int guest_run(struct guest_system *gsp)
+{
+    int rc;
+
+    ram_watch(&gsp->gasp.ram, gsp->work_fd);
+    rc = run(gsp);
+    ram_watch(&gsp->gasp.ram, -1);
+    return rc;
 }
 
 void guest_stop(struct guest_system *gsp)

@@ -10,6 +10,13 @@
 #include "ioreq/ioreq.h"
 #include "vdev/vdev_internal.h"
 
+struct balloon {        /* guest_run's alone */
+    uint64_t target;    /* seen last; 0: never */
+    uint64_t pages;     /* the guest's, at the last look */
+    uint64_t looked_ns; /* when that was */
+    uint64_t quiet_ns;  /* when looking ends, unless there is something to see; 0: it has */
+};
+
 struct guest_system {
     struct gasp gasp; /* first, see gasp_of */
     struct hv *hv;
@@ -29,6 +36,7 @@ struct guest_system {
     int lock_fd;              /* held while we own the guest's map */
     bool seeded;              /* what was registered is known */
     struct hv_logger hv_logger;
+    struct balloon balloon;
 };
 
 _Static_assert(offsetof(struct guest_system, gasp) == 0, "gasp_of relies on it");
@@ -43,6 +51,11 @@ void record_unlock(struct guest_system *gsp); /* twice is fine */
 int record_load_ram(struct guest_system *gsp, struct range **range_r,
                     size_t *n_r); /* malloc'd; 0 also for none */
 int record_save_ram(struct guest_system *gsp);
+
+/* balloon.c. The guest's memory target may have changed. */
+void balloon_target(struct guest_system *gsp);
+/* Keeps the mapping up to date while pages come and go: in how many ms to look again, or -1. */
+int balloon_look(struct guest_system *gsp);
 
 /* guest.c: looks whether the guest still lives. */
 enum guest_end guest_look(struct guest_system *gsp);

@@ -60,6 +60,17 @@ struct hv_info {
     uint8_t uuid[16];
 };
 
+/* Frames [gfn, gfn + n), as Xen has it. */
+struct hv_extent {
+    uint32_t n, zero;
+    uint64_t gfn;
+};
+
+enum {
+    HV_NEWS_GONE = 1,  /* some guest of the host may have ended or shut down: ask `info` */
+    HV_NEWS_TARGET = 2 /* the toolstack may have changed the guest's memory_target */
+};
+
 struct hv_events; /* one thread's event channels */
 
 struct hv {
@@ -102,17 +113,26 @@ struct hv_ops {
                          int port); /* an event that came meanwhile shows up now */
     int (*events_notify)(struct hv_events *ev, int port); /* wakes the vCPU; masked or not */
 
-    /* Tells log-dirty tracking that we wrote [gfn, gfn + n). */
-    int (*modified)(struct hv *hv, uint64_t gfn, uint64_t n);
+    /*
+     * Tells Xen's log of dirty pages (live migration) that we wrote these. While nothing is logged
+     * Xen doesn't even look: 0. EINVAL: an extent is empty, or ends above or at the topmost frame
+     * (sic); others of the list may be logged.
+     */
+    int (*modified)(struct hv *hv, size_t n, const struct hv_extent extent[]);
+    /* Whether Xen logs now: 1 or 0, or -1. */
+    int (*logging)(struct hv *hv);
 
     /* ---- the parent's half ---- */
 
     /* ESRCH: the guest is gone. */
     int (*info)(struct hv *hv, struct hv_info *info_r);
-    /* An fd that becomes readable when some guest of the host may have ended or shut down (then ask
-     * `info`); gone_ack empties it. -1: none here, ask now and then. */
-    int (*gone_fd)(struct hv *hv);
-    void (*gone_ack)(struct hv *hv);
+    /* An fd that becomes readable when there may be news; `news` tells which (HV_NEWS_*), once. -1:
+     * none here, ask now and then. */
+    int (*news_fd)(struct hv *hv);
+    unsigned (*news)(struct hv *hv);
+    /* What the toolstack wants the guest to have, in pages (xl mem-set): its balloon follows. ENOENT:
+     * it doesn't say. */
+    int (*memory_target)(struct hv *hv, uint64_t *pages_r);
 
     /*
      * Gives the guest RAM at frames gfn[0..n), each the first of an aligned extent of 1 << order

@@ -48,12 +48,13 @@ bool hv_sim_gone(const struct sim *sim)
     return sim->dying && sim->mapped_pages == 0 && sim->ioreq_maps == 0;
 }
 
-static void tell(const struct sim *sim)
+static void tell(struct sim *sim, unsigned news)
 {
     uint64_t one = 1;
 
+    atomic_fetch_or(&sim->news, news);
     /* It fails only when the counter is full, and then the fd is readable. */
-    if (write(sim->gone_fd, &one, sizeof(one)) < 0)
+    if (write(sim->news_fd, &one, sizeof(one)) < 0)
         return;
 }
 
@@ -61,7 +62,7 @@ void hv_sim_end(struct sim *sim)
 {
     atomic_store(&sim->ended, true);
     hv_sim_vcpus_wake(sim);
-    tell(sim);
+    tell(sim, HV_NEWS_GONE);
 }
 
 static void shut_down(struct sim *sim, enum hv_shutdown reason)
@@ -77,25 +78,6 @@ void hv_sim_crash(struct sim *sim)
 {
     sim->crashed = true;
     shut_down(sim, HV_CRASH);
-}
-
-static int sim_modified(struct hv *hv, uint64_t gfn, uint64_t n)
-{
-    struct sim *sim = sim_of(hv);
-    int rc = 0;
-
-    /* Nobody tracks: Xen takes whatever it is told, also while the guest dies. */
-    (void)gfn;
-    (void)n;
-    if (hv_sim_enter(sim) < 0)
-        return -1;
-    pthread_mutex_lock(&sim->lock);
-    if (hv_sim_gone(sim)) {
-        errno = ESRCH;
-        rc = -1;
-    }
-    pthread_mutex_unlock(&sim->lock);
-    return rc;
 }
 
 static int sim_info(struct hv *hv, struct hv_info *info_r)
@@ -129,19 +111,38 @@ static int sim_info(struct hv *hv, struct hv_info *info_r)
     return rc;
 }
 
-static int sim_gone_fd(struct hv *hv)
+static int sim_news_fd(struct hv *hv)
 {
     struct sim *sim = sim_of(hv);
 
-    return hv_sim_enter(sim) < 0 ? -1 : sim->gone_fd;
+    return hv_sim_enter(sim) < 0 ? -1 : sim->news_fd;
 }
 
-static void sim_gone_ack(struct hv *hv)
+static unsigned sim_news(struct hv *hv)
 {
+    struct sim *sim = sim_of(hv);
     uint64_t n;
 
-    if (read(sim_of(hv)->gone_fd, &n, sizeof(n)) < 0)
-        return; /* nothing was there */
+    if (read(sim->news_fd, &n, sizeof(n)) < 0)
+        return 0; /* nothing was there */
+    return atomic_exchange(&sim->news, 0);
+}
+
+static int sim_memory_target(struct hv *hv, uint64_t *pages_r)
+{
+    struct sim *sim = sim_of(hv);
+    int rc = -1;
+
+    if (hv_sim_enter(sim) < 0)
+        return -1;
+    pthread_mutex_lock(&sim->lock);
+    errno = ENOENT;
+    if (sim->target > 0) {
+        *pages_r = sim->target;
+        rc = 0;
+    }
+    pthread_mutex_unlock(&sim->lock);
+    return rc;
 }
 
 static int sim_pause(struct hv *hv)
@@ -212,8 +213,8 @@ static void sim_close(struct hv *hv)
     hv_sim_ioreq_pages_dispose(sim);
     hv_sim_maps_dispose(sim);
     hv_sim_mem_dispose(sim);
-    if (sim->gone_fd >= 0)
-        close(sim->gone_fd);
+    if (sim->news_fd >= 0)
+        close(sim->news_fd);
     pthread_mutex_destroy(&sim->lock);
     free(sim);
 }
@@ -232,10 +233,12 @@ static const struct hv_ops sim_ops = {
     .events_pending = hv_sim_events_pending,
     .events_unmask = hv_sim_events_unmask,
     .events_notify = hv_sim_events_notify,
-    .modified = sim_modified,
+    .modified = hv_sim_modified,
+    .logging = hv_sim_logging,
     .info = sim_info,
-    .gone_fd = sim_gone_fd,
-    .gone_ack = sim_gone_ack,
+    .news_fd = sim_news_fd,
+    .news = sim_news,
+    .memory_target = sim_memory_target,
     .populate = hv_sim_populate,
     .depopulate = hv_sim_depopulate,
     .set_max_pages = hv_sim_set_max_pages,
@@ -302,13 +305,14 @@ static int init(struct sim *sim, const struct hv_sim_options *o)
     bool running = o->running && !o->bare;
     unsigned i;
 
-    sim->gone_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (sim->gone_fd < 0 || hv_sim_vcpus_init(sim) < 0)
+    sim->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (sim->news_fd < 0 || hv_sim_vcpus_init(sim) < 0)
         return -1;
     if (hv_sim_mem_init(sim, ram + (o->bare ? 0 : SPECIAL_PAGES), host, pool) < 0 ||
         build(sim, o) < 0)
         return -1;
     sim->max_pages = ram + (o->spare_pages ? o->spare_pages : SPARE_PAGES);
+    sim->target = o->bare ? 0 : ram;
     sim->never_ran = !running;
     sim->pause_count = running ? 0 : 1;
     for (i = 1; i <= SIM_TOOLSTACK_PORTS && !o->bare; i++)
@@ -351,6 +355,17 @@ void hv_sim_set_shutdown(struct hv *hv, enum hv_shutdown reason)
     pthread_mutex_lock(&sim->lock);
     shut_down(sim, reason);
     pthread_mutex_unlock(&sim->lock);
+}
+
+void hv_sim_set_target(struct hv *hv, uint64_t pages)
+{
+    struct sim *sim = sim_of(hv);
+
+    pthread_mutex_lock(&sim->lock);
+    sim->target = pages;
+    sim->max_pages = pages + SPARE_PAGES;
+    pthread_mutex_unlock(&sim->lock);
+    tell(sim, HV_NEWS_TARGET);
 }
 
 void hv_sim_destroy(struct hv *hv)

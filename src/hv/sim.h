@@ -47,6 +47,14 @@ int hv_sim_balloon(struct hv *hv, bool out, uint64_t gfn, uint64_t n);
 /* Sends IOREQ_TYPE_INVALIDATE on this vCPU to every enabled server and waits for all of them. */
 int hv_sim_invalidate(struct hv *hv, unsigned vcpu, int timeout_ms);
 
+/* As `xl mem-set`: what the guest shall have from now on, and with it its limit. */
+void hv_sim_set_target(struct hv *hv, uint64_t pages);
+
+/* Xen's log of dirty pages begins (empty) or ends. ENOMEM. */
+int hv_sim_log(struct hv *hv, bool on);
+/* Whether it has this frame. */
+bool hv_sim_logged(struct hv *hv, uint64_t gfn);
+
 void hv_sim_set_shutdown(struct hv *hv, enum hv_shutdown reason);
 void hv_sim_destroy(
     struct hv *hv); /* as `xl destroy`: calls fail as on a dying, then on no domain */

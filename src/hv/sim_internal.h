@@ -137,17 +137,20 @@ struct sim {
     _Atomic unsigned pause_count;
     bool never_ran, dying, shutdown, crashed;
     enum hv_shutdown shutdown_reason;
-    int gone_fd;
+    int news_fd;
+    _Atomic unsigned news;
 
     /* Memory: frames of the machine are pages of a memfd. */
     int memfd;
     uint8_t *machine;
     uint64_t nr_frames;
     uint32_t *frame;      /* how often each is mapped, and SIM_FRAME_OWNED */
+    uint8_t *dirty;       /* what the log has of each, while one is kept */
     uint16_t *chunk_used; /* frames in use of each 2 MiB */
     uint64_t chunk_hint;  /* no frame is free below */
     uint64_t host_free;
     uint64_t nr_pages, max_pages, mapped_pages;
+    uint64_t target; /* what the toolstack wants it to have */
     uint64_t max_gfn;
     uint64_t pool_pages, pool_used;
     struct sim_table *p2m;
@@ -199,6 +202,12 @@ size_t hv_sim_depopulate(struct hv *hv, unsigned order, size_t n, const uint64_t
 int hv_sim_set_max_pages(struct hv *hv, uint64_t max_pages);
 int hv_sim_get_paging_pool(struct hv *hv, uint64_t *bytes_r);
 int hv_sim_set_paging_pool(struct hv *hv, uint64_t bytes);
+
+/* sim_log.c */
+
+void hv_sim_log_mark(struct sim *sim, uint64_t gfn, uint64_t n); /* under the lock */
+int hv_sim_modified(struct hv *hv, size_t n, const struct hv_extent extent[]);
+int hv_sim_logging(struct hv *hv);
 
 /* hv_sim_map.c */
 

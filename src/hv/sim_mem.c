@@ -387,10 +387,12 @@ bool hv_sim_mem_copy(struct sim *sim, bool write, uint64_t gpa, void *buf, size_
     for (; size > 0; size -= n, gpa += n, p += n) {
         n = HV_PAGE_SIZE - gpa % HV_PAGE_SIZE;
         n = n < size ? n : size;
-        if (write)
+        if (write) {
             memcpy(hv_sim_mem_at(sim, gpa), p, n);
-        else
+            hv_sim_log_mark(sim, gpa >> HV_PAGE_SHIFT, 1);
+        } else {
             memcpy(p, hv_sim_mem_at(sim, gpa), n);
+        }
     }
     return true;
 }
@@ -483,6 +485,7 @@ void hv_sim_mem_dispose(struct sim *sim)
     if (sim->p2m)
         table_free(sim, sim->p2m, TOP_SHIFT);
     free(sim->frame);
+    free(sim->dirty);
     free(sim->chunk_used);
     if (sim->machine)
         munmap(sim->machine, sim->nr_frames << HV_PAGE_SHIFT);

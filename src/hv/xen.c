@@ -10,6 +10,7 @@
 
 #include "hv/xen_internal.h"
 
+#include <xen/hvm/dm_op.h>
 #include <xen/hvm/ioreq.h> /* after the libraries' headers, which it needs */
 #include <xen/memory.h>
 
@@ -37,6 +38,14 @@ _Static_assert((int)IOREQ_DIR_WRITE == IOREQ_WRITE && (int)IOREQ_DIR_READ == IOR
                    IOREQ_STATE_RESP_READY == STATE_IORESP_READY,
                "Xen's numbers");
 _Static_assert(HV_PAGE_SHIFT == XC_PAGE_SHIFT, "pages are Xen's");
+
+_Static_assert(sizeof(struct hv_extent) == sizeof(struct xen_dm_op_modified_memory_extent) &&
+                   offsetof(struct hv_extent, gfn) ==
+                       offsetof(struct xen_dm_op_modified_memory_extent, first_pfn),
+               "Xen's layout");
+
+/* Xen's limit of extents in one call. */
+enum { MODIFIED_MAX = 256 };
 
 struct xen_page { /* a mapped ioreq page */
     SLIST_ENTRY(xen_page) next;
@@ -250,19 +259,30 @@ static int events_notify(struct hv_events *ev, int port)
     return xenevtchn_notify(ev->xce, port);
 }
 
-static int modified(struct hv *hv, uint64_t gfn, uint64_t n)
+static int modified(struct hv *hv, size_t n, const struct hv_extent extent[])
+{
+    struct xen_dm_op_modified_memory_extent batch[MODIFIED_MAX];
+    struct xen_hv *x = xen_hv(hv);
+
+    for (size_t done = 0; done < n;) {
+        size_t some = n - done < MODIFIED_MAX ? n - done : MODIFIED_MAX;
+
+        memcpy(batch, extent + done, some * sizeof(*batch));
+        if (xendevicemodel_modified_memory_bulk(x->dmod, x->domid, batch, some) < 0)
+            return -1;
+        done += some;
+    }
+    return 0;
+}
+
+/* Only while it logs does Xen look at what it is told, and no pages at all are wrong. */
+static int logging(struct hv *hv)
 {
     struct xen_hv *x = xen_hv(hv);
 
-    while (n > 0) {
-        uint32_t some = n < UINT32_MAX ? n : UINT32_MAX;
-
-        if (xendevicemodel_modified_memory(x->dmod, x->domid, gfn, some) < 0)
-            return -1;
-        gfn += some;
-        n -= some;
-    }
-    return 0;
+    if (xendevicemodel_modified_memory(x->dmod, x->domid, 0, 0) == 0)
+        return 0;
+    return errno == EINVAL ? 1 : -1;
 }
 
 static void xen_close(struct hv *hv)
@@ -291,9 +311,11 @@ static const struct hv_ops xen_ops = {
     .events_unmask = events_unmask,
     .events_notify = events_notify,
     .modified = modified,
+    .logging = logging,
     .info = xen_info,
-    .gone_fd = xen_gone_fd,
-    .gone_ack = xen_gone_ack,
+    .news_fd = xen_news_fd,
+    .news = xen_news,
+    .memory_target = xen_memory_target,
     .populate = xen_populate,
     .depopulate = xen_depopulate,
     .set_max_pages = xen_set_max_pages,

@@ -29,7 +29,7 @@ struct xen_hv {
 
     /* The parent's, which uses dmod too. */
     xc_interface *xch;
-    struct xs_handle *xs; /* opened at the first call of gone_fd */
+    struct xs_handle *xs; /* opened when first needed */
 
     pthread_mutex_t lock; /* of xs and pages */
     SLIST_HEAD(, xen_page) pages;
@@ -51,8 +51,9 @@ int xen_parent_open(struct xen_hv *x);
 void xen_parent_close(struct xen_hv *x);
 
 int xen_info(struct hv *hv, struct hv_info *info_r);
-int xen_gone_fd(struct hv *hv);
-void xen_gone_ack(struct hv *hv);
+int xen_news_fd(struct hv *hv);
+unsigned xen_news(struct hv *hv);
+int xen_memory_target(struct hv *hv, uint64_t *pages_r);
 size_t xen_populate(struct hv *hv, unsigned order, size_t n, const uint64_t gfn[]);
 size_t xen_depopulate(struct hv *hv, unsigned order, size_t n, const uint64_t gfn[]);
 int xen_set_max_pages(struct hv *hv, uint64_t max_pages);

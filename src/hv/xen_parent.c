@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The parent's half of the port over Xen: every call that changes Xen's state for the guest. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,40 +89,90 @@ int xen_info(struct hv *hv, struct hv_info *info_r)
     return 0;
 }
 
-static struct xs_handle *watch_domains(void)
-{
-    struct xs_handle *xs = xs_open(0);
+static const char token_gone[] = "gone", token_target[] = "target";
 
-    if (xs && !xs_watch(xs, "@releaseDomain", "gone")) {
-        xs_close(xs);
-        xs = NULL;
-    }
-    return xs;
+/* xenstore, with the watches set; under the lock. NULL with errno. */
+static struct xs_handle *need_xenstore(struct xen_hv *x)
+{
+    char path[64];
+
+    if (x->xs)
+        return x->xs;
+    x->xs = xs_open(0);
+    if (!x->xs)
+        return NULL;
+    snprintf(path, sizeof(path), "/local/domain/%u/memory/target", x->domid);
+    if (xs_watch(x->xs, "@releaseDomain", token_gone) && xs_watch(x->xs, path, token_target))
+        return x->xs;
+    xs_close(x->xs);
+    x->xs = NULL;
+    return NULL;
 }
 
-int xen_gone_fd(struct hv *hv)
+int xen_news_fd(struct hv *hv)
 {
     struct xen_hv *x = xen_hv(hv);
+    struct xs_handle *xs;
     int fd = -1;
 
     pthread_mutex_lock(&x->lock);
-    if (!x->xs)
-        x->xs = watch_domains();
-    if (x->xs)
-        fd = xs_fileno(x->xs);
+    xs = need_xenstore(x);
+    if (xs)
+        fd = xs_fileno(xs);
     pthread_mutex_unlock(&x->lock);
     return fd;
 }
 
-void xen_gone_ack(struct hv *hv)
+unsigned xen_news(struct hv *hv)
 {
     struct xen_hv *x = xen_hv(hv);
+    unsigned news = 0;
     char **event;
 
     pthread_mutex_lock(&x->lock);
-    while (x->xs && (event = xs_check_watch(x->xs)))
+    while (x->xs && (event = xs_check_watch(x->xs))) {
+        news |= strcmp(event[XS_WATCH_TOKEN], token_target) == 0 ? HV_NEWS_TARGET : HV_NEWS_GONE;
         free(event);
+    }
     pthread_mutex_unlock(&x->lock);
+    return news;
+}
+
+/* A number of KiB below the guest's memory/; 0: there is none. */
+static uint64_t read_kib(struct xen_hv *x, struct xs_handle *xs, const char *what)
+{
+    char path[64], *text;
+    uint64_t kib = 0;
+    unsigned len;
+
+    snprintf(path, sizeof(path), "/local/domain/%u/memory/%s", x->domid, what);
+    text = xs_read(xs, XBT_NULL, path, &len); /* ends with a NUL */
+    if (text)
+        kib = strtoull(text, NULL, 10);
+    free(text);
+    return kib;
+}
+
+int xen_memory_target(struct hv *hv, uint64_t *pages_r)
+{
+    struct xen_hv *x = xen_hv(hv);
+    struct xs_handle *xs;
+    uint64_t kib = 0;
+    int rc = -1;
+
+    pthread_mutex_lock(&x->lock);
+    xs = need_xenstore(x);
+    if (xs) {
+        kib = read_kib(x, xs, "target");
+        errno = ENOENT;
+    }
+    if (kib > 0) {
+        /* libxl counts a video card's memory apart. */
+        *pages_r = (kib + read_kib(x, xs, "videoram")) >> (HV_PAGE_SHIFT - 10);
+        rc = 0;
+    }
+    pthread_mutex_unlock(&x->lock);
+    return rc;
 }
 
 typedef int reservation_fn(xc_interface *xch, unsigned order, size_t n, xen_pfn_t gfn[],

@@ -69,12 +69,17 @@ static void copy_to_guest(void *to, const void *from, size_t size)
         memcpy(to, from, size);
 }
 
-static void copy(bool write, char *host, void *buf, size_t size)
+/* Inside a read section that found it mapped, or with it pinned. */
+static void copy(struct ram *ram, bool write, struct range range, void *buf)
 {
-    if (write)
-        copy_to_guest(host, buf, size);
-    else
-        copy_from_guest(buf, host, size);
+    char *host = ram_host(ram, range.first);
+
+    if (write) {
+        copy_to_guest(host, buf, range_length(range));
+        ram_wrote(ram, range);
+    } else {
+        copy_from_guest(buf, host, range_length(range));
+    }
 }
 
 static int ram_copy(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t size)
@@ -90,7 +95,7 @@ static int ram_copy(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t
     there = is_ram(ram, range);
     done = there && ram_mapped(ram, range);
     if (done)
-        copy(write, ram_host(ram, gpa), buf, size);
+        copy(ram, write, range, buf);
     rcu_done(ram->memory);
     rcu_leave(ram);
     if (done)
@@ -100,7 +105,7 @@ static int ram_copy(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t
     /* Not mapped yet, or perhaps out of date: pin it, which maps and validates. */
     if (ram_pin(ram, range) < 0)
         return -1;
-    copy(write, ram_host(ram, gpa), buf, size);
+    copy(ram, write, range, buf);
     ram_unpin(ram, range);
     return 0;
 }
@@ -116,9 +121,10 @@ int ram_write(struct ram *ram, uint64_t gpa, const void *buf, size_t size)
 }
 
 int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_callback_fn fn,
-              void *cookie)
+              void *cookie, bool writes)
 {
     struct range range;
+    uint64_t reached = gpa;
     int rc = 0;
 
     if (!fn)
@@ -138,7 +144,10 @@ int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_ca
 
         rc = fn(vm, at, ram_host(ram, at), part, offset, cookie);
         offset += part;
+        reached = at + (part - 1);
     }
+    if (writes)
+        ram_wrote(ram, (struct range){gpa, reached});
     ram_unpin(ram, range);
     return rc;
 }

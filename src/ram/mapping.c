@@ -24,7 +24,7 @@ int ram_init(struct ram *ram, struct hv *hv, struct space *memory, uint64_t limi
 {
     size_t chunks = limit >> RAM_CHUNK_SHIFT;
 
-    *ram = (struct ram){.hv = hv, .memory = memory, .limit = limit, .generation = 1};
+    *ram = (struct ram){.hv = hv, .memory = memory, .limit = limit, .generation = 1, .watcher = -1};
     pthread_mutex_init(&ram->lock, NULL);
     ram->allocator = ram_allocator_new();
     if (!ram->allocator)
@@ -54,6 +54,7 @@ static void unpublish(struct ram *ram, struct ram_chunk *chunk)
 
 static void unmap_chunk(struct ram *ram, struct ram_chunk *chunk)
 {
+    ram_report_chunk(ram, chunk);
     ram->hv->ops->unmap(ram->hv, ram_host(ram, chunk->index * RAM_CHUNK_SIZE), RAM_CHUNK_PAGES);
     free(chunk);
 }

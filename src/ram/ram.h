@@ -46,6 +46,11 @@ struct ram {
     /* Bumped when the guest may have given pages up: a chunk mapped before is looked at again
      * before its next use. */
     _Atomic uint64_t generation;
+    /* Of dirty.c. */
+    _Atomic int watcher;     /* eventfd of who calls ram_report; -1: nobody does */
+    _Atomic bool logging;    /* Xen logs dirty pages: each write is told at once */
+    _Atomic bool unreported; /* something is marked as written */
+    uint64_t reported_ns;    /* when last; the watcher's */
 };
 
 /* limit: a power of two, at least 2^32. ENOMEM. */
@@ -56,8 +61,9 @@ void ram_dispose(struct ram *ram); /* unmaps all; twice is fine */
 bool ram_has(struct ram *ram, struct range range); /* all of it is RAM */
 int ram_read(struct ram *ram, uint64_t gpa, void *buf, size_t size);
 int ram_write(struct ram *ram, uint64_t gpa, const void *buf, size_t size);
+/* writes: whether fn may write, which is then told to Xen's log of dirty pages. */
 int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_callback_fn fn,
-              void *cookie);
+              void *cookie, bool writes);
 
 /* ---- the mapping (mapping.c) ---- */
 
@@ -70,6 +76,15 @@ void ram_drop_stale(struct ram *ram);
  * nothing pinned. */
 int ram_pin(struct ram *ram, struct range range);
 void ram_unpin(struct ram *ram, struct range range);
+
+/* ---- Xen's log of dirty pages (dirty.c) ---- */
+
+/* From now on ram_report is called now and then, also when this eventfd becomes readable; -1: no
+ * more. */
+void ram_watch(struct ram *ram, int fd);
+/* Tells what was written; one thread at a time. Returns in how many ms to call it again, -1: when
+ * woken. */
+int ram_report(struct ram *ram);
 
 /* ---- more RAM (populate.c) ---- */
 

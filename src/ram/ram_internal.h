@@ -12,6 +12,7 @@ struct ram_chunk {
     unsigned pins;       /* under ram->lock */
     uint64_t mapped_ns;  /* when */
     uint64_t valid[RAM_CHUNK_PAGES / 64];
+    _Atomic uint64_t written[RAM_CHUNK_PAGES / 64]; /* by us, and Xen wasn't told yet */
 };
 
 /* The host address of a guest address. */
@@ -30,6 +31,11 @@ void ram_forget(struct ram *ram, struct range range);
 /* Unmaps the chunks of a range. -1 and nothing changed: EBUSY (one is pinned). Not inside a read
  * section. */
 int ram_drop(struct ram *ram, struct range range);
+
+/* We wrote there: inside a read section that found it mapped, or with it pinned. */
+void ram_wrote(struct ram *ram, struct range range);
+/* Tells what is marked as written in a chunk that nobody uses any more. */
+void ram_report_chunk(struct ram *ram, struct ram_chunk *chunk);
 
 /*
  * A mapping of up to 512 frames beside the chunks, for looking and zeroing: it goes away at once.

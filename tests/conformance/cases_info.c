@@ -126,7 +126,7 @@ static bool nothing_works_on_no_guest(struct guest *g, const struct fixture *f)
     CHECK_FAILS(OPS(g)->pause(g->hv), ESRCH);
     CHECK_FAILS(OPS(g)->unpause(g->hv), ESRCH);
     CHECK_FAILS(OPS(g)->boot_info(g->hv, &bytes), ESRCH);
-    CHECK_FAILS(OPS(g)->modified(g->hv, 0, 1), ESRCH);
+    CHECK_FAILS(OPS(g)->modified(g->hv, 1, &(struct hv_extent){.n = 1}), ESRCH);
     CHECK_FAILS(OPS(g)->server_create(g->hv, &id), ESRCH);
     CHECK_FAILS(OPS(g)->server_destroy(g->hv, 0), ESRCH);
     CHECK_FAILS(OPS(g)->server_enable(g->hv, 0, true), ESRCH);
@@ -161,7 +161,7 @@ static bool dying_while_mapped(struct guest *g, const struct fixture *f)
     CHECK_EQUAL(populate_run(g, 0x20, 1), 0);
     CHECK_EQUAL(depopulate_run(g, 0x10, 1), 0);
     CHECK_OK(OPS(g)->set_max_pages(g->hv, 100));
-    CHECK_OK(OPS(g)->modified(g->hv, 0x10, 1));
+    CHECK_OK(OPS(g)->modified(g->hv, 1, &(struct hv_extent){.gfn = 0x10, .n = 1}));
     CHECK(!OPS(g)->server_exists(g->hv, id));
     CHECK_FAILS(OPS(g)->server_enable(g->hv, id, true), ENOENT);
     CHECK_FAILS(OPS(g)->server_map_range(g->hv, id, HV_RANGE_PORT, 1, 1), ENOENT);

@@ -231,15 +231,60 @@ static bool unmapping_nothing(struct guest *g, const struct fixture *f)
     return true;
 }
 
+static int tell(struct guest *g, uint64_t gfn, uint32_t n)
+{
+    return OPS(g)->modified(g->hv, 1, &(struct hv_extent){.gfn = gfn, .n = n});
+}
+
 static bool writes_can_be_told(struct guest *g, const struct fixture *f)
 {
     (void)f;
     CHECK_EQUAL(populate_run(g, 0, 4), 4);
-    CHECK_OK(OPS(g)->modified(g->hv, 0, 4));
+    CHECK_EQUAL(OPS(g)->logging(g->hv), 0);
+    CHECK_OK(tell(g, 0, 4));
     /* As long as nobody tracks them Xen doesn't even look. */
-    CHECK_OK(OPS(g)->modified(g->hv, 1ull << 40, 1));
-    CHECK_OK(OPS(g)->modified(g->hv, 0, 0));
-    CHECK_OK(OPS(g)->modified(g->hv, 0, (1ull << 33)));
+    CHECK_OK(tell(g, 1ull << 40, 1));
+    CHECK_OK(tell(g, 0, 0));
+    CHECK_OK(tell(g, 0, UINT32_MAX));
+    return true;
+}
+
+static bool writes_are_logged(struct guest *g, const struct fixture *f)
+{
+    struct hv_extent many[300];
+    struct window w;
+
+    CHECK(window_open(&w, 1));
+    CHECK_EQUAL(populate_run(g, 0, 512), 512);
+    CHECK_OK(f->log(g, true));
+    CHECK_EQUAL(OPS(g)->logging(g->hv), 1);
+    CHECK(map_run(g, &w, 0, 3, 1));
+    w.at[0] = 1;
+    CHECK(!f->logged(g, 3)); /* a write of ours is not seen */
+    CHECK_OK(tell(g, 3, 2));
+    CHECK(!f->logged(g, 2) && f->logged(g, 3) && f->logged(g, 4) && !f->logged(g, 5));
+    /* More than go to Xen at once. */
+    for (unsigned i = 0; i < 300; i++)
+        many[i] = (struct hv_extent){.gfn = 10 + i, .n = 1};
+    CHECK_OK(OPS(g)->modified(g->hv, 300, many));
+    CHECK(!f->logged(g, 9) && f->logged(g, 10) && f->logged(g, 309) && !f->logged(g, 310));
+    /* A hole is as good as a page; the topmost frame, what is above, and nothing at all are not. */
+    CHECK_EQUAL(depopulate_run(g, 400, 1), 1);
+    CHECK_OK(tell(g, 400, 1));
+    CHECK_OK(tell(g, 510, 1));
+    CHECK_FAILS(tell(g, 511, 1), EINVAL);
+    CHECK_FAILS(tell(g, 510, 2), EINVAL);
+    CHECK_FAILS(tell(g, 512, 1), EINVAL);
+    CHECK_FAILS(tell(g, 5, 0), EINVAL);
+    many[1].gfn = 511;
+    many[0].gfn = 320;
+    many[2].gfn = 322;
+    CHECK_FAILS(OPS(g)->modified(g->hv, 3, many), EINVAL);
+    CHECK(!f->logged(g, 320) && f->logged(g, 322));
+    CHECK_OK(f->log(g, false));
+    CHECK_EQUAL(OPS(g)->logging(g->hv), 0);
+    CHECK_OK(tell(g, 511, 1));
+    window_close(&w);
     return true;
 }
 
@@ -255,5 +300,6 @@ const struct conformance_case map_cases[] = {
     {"replacing a mapping frees a page given up", replacing_frees_the_old_page, {0}},
     {"unmapping where nothing is", unmapping_nothing, {0}},
     {"modified succeeds while nobody tracks", writes_can_be_told, {0}},
+    {"writes that are told are logged", writes_are_logged, {0}},
     {NULL, NULL, {0}},
 };

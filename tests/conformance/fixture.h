@@ -44,6 +44,9 @@ struct fixture {
     /* Waits for its end. -1: ETIMEDOUT not yet; EIO the guest is at its end. */
     int (*wait)(struct guest *g, unsigned vcpu, int ms, uint32_t *value_r);
     void (*shut_down)(struct guest *g, enum hv_shutdown reason);
+    /* The log of dirty pages, as a live migration turns it on and reads it. */
+    int (*log)(struct guest *g, bool on);
+    bool (*logged)(struct guest *g, uint64_t gfn);
     /* As `xl destroy`. What is still mapped keeps the guest around, dying. */
     void (*destroy)(struct guest *g);
     /* Destroys it if that is not done yet, and closes hv. */

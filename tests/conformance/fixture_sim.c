@@ -96,6 +96,16 @@ static int wait_access(struct guest *g, unsigned vcpu, int ms, uint32_t *value_r
     return d->rc;
 }
 
+static int log_writes(struct guest *g, bool on)
+{
+    return hv_sim_log(g->hv, on);
+}
+
+static bool logged(struct guest *g, uint64_t gfn)
+{
+    return hv_sim_logged(g->hv, gfn);
+}
+
 static void shut_down(struct guest *g, enum hv_shutdown reason)
 {
     hv_sim_set_shutdown(g->hv, reason);
@@ -125,6 +135,8 @@ const struct fixture fixture_sim = {
     .make = make,
     .start = start,
     .wait = wait_access,
+    .log = log_writes,
+    .logged = logged,
     .shut_down = shut_down,
     .destroy = destroy,
     .close = close_guest,

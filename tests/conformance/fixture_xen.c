@@ -121,6 +121,31 @@ static int make(struct guest *g, const struct guest_options *options)
     return 0;
 }
 
+static int log_writes(struct guest *g, bool on)
+{
+    return xc_shadow_control(xen(), g->domid,
+                             on ? XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY : XEN_DOMCTL_SHADOW_OP_OFF,
+                             NULL, 0) < 0
+               ? -1
+               : 0;
+}
+
+static bool logged(struct guest *g, uint64_t gfn)
+{
+    DECLARE_HYPERCALL_BUFFER(uint8_t, bits);
+    uint64_t pages = (gfn | 7) + 1;
+    bool is = false;
+
+    bits = xc_hypercall_buffer_alloc_pages(xen(), bits, (pages / 8 >> HV_PAGE_SHIFT) + 1);
+    if (!bits)
+        return false;
+    if (xc_logdirty_control(xen(), g->domid, XEN_DOMCTL_SHADOW_OP_PEEK, HYPERCALL_BUFFER(bits),
+                            pages, 0, NULL) == (long long)pages)
+        is = bits[gfn / 8] >> gfn % 8 & 1;
+    xc_hypercall_buffer_free_pages(xen(), bits, (pages / 8 >> HV_PAGE_SHIFT) + 1);
+    return is;
+}
+
 static void shut_down(struct guest *g, enum hv_shutdown reason)
 {
     if (xc_domain_shutdown(xen(), g->domid, reason) < 0)
@@ -171,6 +196,8 @@ const struct fixture fixture_xen = {
     .make = make,
     .start = drive_start,
     .wait = drive_wait,
+    .log = log_writes,
+    .logged = logged,
     .shut_down = shut_down,
     .destroy = destroy,
     .close = close_guest,

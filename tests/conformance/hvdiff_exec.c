@@ -204,7 +204,8 @@ static void change_guest(struct back_end *b, const struct op *op)
         break;
     case MODIFIED:
         say(&b->out, " %#llx %llu", (unsigned long long)op->first, (unsigned long long)op->last);
-        result(&b->out, OPS(b)->modified(HV(b), op->first, op->last));
+        result(&b->out,
+               OPS(b)->modified(HV(b), 1, &(struct hv_extent){.gfn = op->first, .n = op->last}));
         break;
     case BOOT_INFO:
         result(&b->out, OPS(b)->boot_info(HV(b), &gpa));

@@ -230,7 +230,7 @@ START_TEST(reads_outside_ram)
         ck_assert_int_eq(ram_write(&ram, row[i].gpa, &word, row[i].size), -1);
         errno = 0;
         ck_assert_int_eq(ram_touch(&ram, NULL, row[i].gpa, row[i].size, vm_guest_ram_read_callback,
-                                   &word),
+                                   &word, false),
                          -1);
         ck_assert_int_eq(errno, row[i].error);
     }
@@ -266,7 +266,7 @@ START_TEST(touch_calls_once_for_each_page)
     struct touched t = {0};
 
     open_hv((struct hv_sim_options){0});
-    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10ff0, 0x2020, on_touch, &t), 0);
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10ff0, 0x2020, on_touch, &t, true), 0);
     ck_assert_uint_eq(t.n, 4);
     for (unsigned i = 0; i < 4; i++) {
         static const uint64_t gpa[] = {0x10ff0, 0x11000, 0x12000, 0x13000};
@@ -278,7 +278,7 @@ START_TEST(touch_calls_once_for_each_page)
         ck_assert_uint_eq(t.offset[i], offset[i]);
     }
     t = (struct touched){.result = 7};
-    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x4000, on_touch, &t), 7);
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x4000, on_touch, &t, true), 7);
     ck_assert_uint_eq(t.n, 2);
 }
 END_TEST
@@ -292,15 +292,15 @@ START_TEST(touch_over_a_hole_calls_nobody)
     ck_assert_int_eq(hv_sim_balloon(hv, true, 0x12, 1), 0);
     for (uint64_t gpa = 0x10000; gpa <= 0x12000; gpa += 0x1000) {
         errno = 0;
-        ck_assert_int_eq(ram_touch(&ram, NULL, gpa, 0x3000, on_touch, &t), -1);
+        ck_assert_int_eq(ram_touch(&ram, NULL, gpa, 0x3000, on_touch, &t, true), -1);
         ck_assert_int_eq(errno, ENOENT);
     }
     errno = 0;
-    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x1000, NULL, NULL), -1);
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x1000, NULL, NULL, true), -1);
     ck_assert_int_eq(errno, EINVAL);
-    ck_assert_int_eq(ram_touch(&ram, NULL, 0xdead0000, 0, on_touch, &t), 0);
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0xdead0000, 0, on_touch, &t, true), 0);
     ck_assert_uint_eq(t.n, 0);
-    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x2000, on_touch, &t), 0);
+    ck_assert_int_eq(ram_touch(&ram, NULL, 0x10000, 0x2000, on_touch, &t, true), 0);
     ck_assert_uint_eq(t.n, 2);
 }
 END_TEST

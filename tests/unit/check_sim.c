@@ -120,14 +120,14 @@ END_TEST
 
 START_TEST(shutdown_is_told)
 {
-    int fd = ops->gone_fd(hv);
+    int fd = ops->news_fd(hv);
 
     ck_assert(!readable(fd));
     hv_sim_set_shutdown(hv, HV_REBOOT);
     ck_assert(readable(fd));
-    ops->gone_ack(hv);
+    ops->news(hv);
     ck_assert(!readable(fd));
-    ops->gone_ack(hv);
+    ops->news(hv);
     ck_assert(info().shutdown && !info().dying);
     ck_assert_int_eq(info().shutdown_reason, HV_REBOOT);
     hv_sim_set_shutdown(hv, HV_CRASH);
@@ -164,7 +164,7 @@ START_TEST(destroyed_guest_lingers_while_mapped)
     room = hold();
     memcpy(room, "old", 4);
     hv_sim_destroy(hv);
-    ck_assert(readable(ops->gone_fd(hv)));
+    ck_assert(readable(ops->news_fd(hv)));
     ck_assert(info().dying);
     ck_assert_uint_eq(info().nr_pages, 1);
     ck_assert_str_eq(room, "old");
@@ -177,7 +177,7 @@ START_TEST(destroyed_guest_lingers_while_mapped)
     expect(ops->boot_info(hv, &gpa), EINVAL);
     ck_assert(!ops->server_exists(hv, server));
     ck_assert_int_eq(ops->set_max_pages(hv, 1 << 20), 0);
-    ck_assert_int_eq(ops->modified(hv, 1, 1), 0);
+    ck_assert_int_eq(ops->modified(hv, 1, &(struct hv_extent){.gfn = 1, .n = 1}), 0);
     ck_assert_uint_eq(populate(HV_ORDER_4K, 5), 0);
     ck_assert_uint_eq(depopulate(HV_ORDER_4K, 5), 0);
     ck_assert_int_eq(ops->map(hv, room + HV_PAGE_SIZE, PROT_READ, 1, &gfn, &err), 0);
@@ -195,7 +195,7 @@ START_TEST(destroyed_guest_lingers_while_mapped)
     expect(ops->set_paging_pool(hv, 0), ESRCH);
     expect(ops->pause(hv), ESRCH);
     expect(ops->unpause(hv), ESRCH);
-    expect(ops->modified(hv, 0, 1), ESRCH);
+    expect(ops->modified(hv, 1, &(struct hv_extent){.n = 1}), ESRCH);
     expect(ops->boot_info(hv, &gpa), ESRCH);
     ck_assert_int_eq(ops->map(hv, room + 2 * HV_PAGE_SIZE, PROT_READ, 1, &gfn, &err), 0);
     ck_assert_int_eq(err, ESRCH);
@@ -278,7 +278,7 @@ START_TEST(every_call_of_the_worker_can_fail)
     refused(ops->events_pending(ev));
     refused(ops->events_unmask(ev, 1));
     refused(ops->events_notify(ev, 1));
-    refused(ops->modified(hv, 0, 1));
+    refused(ops->modified(hv, 1, &(struct hv_extent){.n = 1}));
     hv_sim_fail_call(hv, 1, EIO);
     ck_assert_ptr_null(ops->events_open(hv));
     ck_assert_uint_eq(usage().mapped_pages, 0);
@@ -294,7 +294,7 @@ START_TEST(every_call_of_the_parent_can_fail)
     unsigned s;
 
     refused(ops->info(hv, &i));
-    refused(ops->gone_fd(hv));
+    refused(ops->news_fd(hv));
     refused(ops->set_max_pages(hv, 1));
     refused(ops->get_paging_pool(hv, &x));
     refused(ops->set_paging_pool(hv, 2 * MIB));

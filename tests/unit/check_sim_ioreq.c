@@ -199,7 +199,7 @@ START_TEST(bad_state_kills)
     ck_assert(usage().crashed);
     ck_assert_int_eq(ops->info(hv, &i), 0);
     ck_assert(i.shutdown && !i.dying && i.shutdown_reason == HV_CRASH);
-    ck_assert(readable(ops->gone_fd(hv)));
+    ck_assert(readable(ops->news_fd(hv)));
     c.req = read_of(IOREQ_PORT, 0x99, 1);
     expect(hv_sim_request(hv, 1, &c.req, LONG_MS), EIO);
     device_close(&d);
