@@ -52,6 +52,10 @@ struct guest_options {
     enum guest_unsupported unsupported;
     const char *state_dir; /* where a guest's lock and the record of its registered RAM lie; NULL:
                               /run/xengasp. A simulated guest has none */
+    uint64_t
+        gasp_window; /* bytes of address space above all RAM in which RAM may be registered once
+                             the guest has been unpaused; set aside at its first guest_configured,
+                             before the guest runs. 0: none */
 };
 
 /* A simulated guest; `size` as above. NULL: PVH, one vCPU, 64 MiB of RAM from 0, not yet run. */
@@ -131,6 +135,7 @@ struct guest_stats {
     uint64_t invalidations;
     uint64_t malformed;                  /* requests that made no sense; answered all the same */
     uint64_t own_time[GUEST_TIME_STEPS]; /* requests by our own time; see guest_own_ns */
+    uint64_t pauses; /* of the guest, for RAM that was registered while it ran */
 };
 XENGASP_API void guest_get_stats(struct guest_system *gsp, struct guest_stats *stats_r);
 

@@ -45,9 +45,14 @@ XENGASP_API int vm_ram_touch(vm_t *vm, uintptr_t addr, size_t size,
 
 /*
  * Gives the guest `bytes` (rounded up to pages) of zeroed RAM in a gap above its highest RAM, 2
- * MiB-aligned from 2 MiB up, below when none is above; returns its start. For now: start-up, and
- * before the guest's first unpause. 0: EINVAL (0 bytes), ENOMEM (host memory), EDQUOT (the guest's
- * limit could not be raised), ENOSPC (no gap), EBUSY (the guest has run).
+ * MiB-aligned from 2 MiB up, below when none is above; returns its start. In start-up of a guest
+ * that never ran; a PVH guest finds it in its memory map then and uses it as its own (an HVM guest
+ * is told that it is reserved: QEMU doesn't know of it, so no device of QEMU's can reach it). Later
+ * in the gasp window alone (guest_options), for which the guest is paused, 16 MiB after 16 MiB; only
+ * who knows of that RAM uses it. Any thread; takes the lock of the memory space (gasp.h), as the
+ * next two do. 0: EINVAL (0 bytes), ENOMEM (host memory), EDQUOT (the guest's limit could not be
+ * raised), ENOSPC (no gap), EDEADLK (the thread holds a later lock), ENOTSUP (opened for RAM access
+ * alone).
  */
 XENGASP_API uintptr_t vm_ram_register(vm_t *vm, size_t bytes);
 
@@ -55,8 +60,9 @@ XENGASP_API uintptr_t vm_ram_register(vm_t *vm, size_t bytes);
  * The same at `start`. untyped: backed by 2 MiB extents and by nothing smaller (seL4: straight from
  * untyped memory); then start and size must be multiples of 2 MiB. A failed call changes nothing.
  * EINVAL (0 bytes, alignment), EOVERFLOW (wraps, or past the limit of the space), EBUSY (overlaps a
- * PRECIOUS region, or the guest has run), EEXIST (overlaps another region, or pages that the guest
- * has), ENOMEM, EDQUOT.
+ * PRECIOUS region; or the guest has been told of its RAM or has run, and it isn't all in the gasp
+ * window), EEXIST (overlaps another region, or pages that the guest has), ENOMEM, EDQUOT, EDEADLK,
+ * ENOTSUP.
  */
 XENGASP_API int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped);
 
@@ -64,11 +70,10 @@ XENGASP_API int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool
  * Ours. Gives registered RAM back to Xen, and what its registration raised of the guest's limits:
  * whole registrations, a part, or several that touch; bytes is rounded up to pages. Only this call
  * and the guest's end do so: guest_close leaves RAM, as the guest is using it. Nothing tells the
- * guest; it must have been made to do without (offline memory, a driver of its own). Start-up, or
- * with the memory space locked (gasp.h). -1 and nothing changed: EINVAL (0 bytes, unaligned start),
- * EOVERFLOW (wraps, or past the limit of the space), EPERM (not locked), ENOENT (not all of it was
- * registered), EBUSY (part of it is allocated, or one of its 2 MiB chunks is in use: a touch is
- * inside), ENOMEM.
+ * guest; it must have been made to do without (offline memory, a driver of its own). -1 and nothing
+ * changed: EINVAL (0 bytes, unaligned start), EOVERFLOW (wraps, or past the limit of the space),
+ * ENOENT (not all of it was registered), EBUSY (part of it is allocated, or one of its 2 MiB chunks
+ * is in use: a touch is inside), ENOMEM, EDEADLK, ENOTSUP.
  */
 XENGASP_API int vm_ram_unregister(vm_t *vm, uintptr_t start, size_t bytes);
 
@@ -114,7 +119,8 @@ XENGASP_API int vm_ram_find_largest_free_region(vm_t *vm, uintptr_t *addr, size_
 XENGASP_API int vm_ram_alloc(vm_t *vm, size_t bytes, size_t align, uint64_t *gpa_r);
 
 /*
- * Ours. Copy without a callback; all or nothing. Aligned 1, 2, 4 and 8 bytes are copied in one
+ * Ours. Copy without a callback; all or nothing. What is written, here and by a touch, Xen's log of
+ * dirty pages is told: a guest that migrates loses none of it (guest_run makes that cheap). Aligned 1, 2, 4 and 8 bytes are copied in one
  * piece (no other thread or vCPU sees half of them), longer ones in any order. Any thread, any
  * stage. Errors as vm_ram_touch.
  */

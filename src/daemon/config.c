@@ -77,6 +77,23 @@ static int number(struct parser *p, const char *what, const char *text, uint64_t
     return 0;
 }
 
+/* A string, or NULL when the key isn't there or holds something else. */
+static const char *get_string(struct parser *p, const char *key)
+{
+    const char *value;
+
+    p->key = key;
+    p->text = xlu_cfg_get_string(p->xlu, key, &value, 1) == 0 ? value : NULL;
+    return p->text;
+}
+
+static bool has_key(struct parser *p, const char *key)
+{
+    const char *string;
+
+    return xlu_cfg_get_string(p->xlu, key, &string, 1) != ESRCH;
+}
+
 /* ---- gasp_ram ---- */
 
 struct ram_keys {
@@ -161,6 +178,27 @@ static int parse_ram(struct parser *p, char *text)
     if (!ram->text)
         return -1;
     config->n_ram++;
+    return 0;
+}
+
+/* ---- gasp_window ---- */
+
+/* "size=SIZE", and nothing else for now. */
+static int parse_window(struct parser *p)
+{
+    const char *value = get_string(p, "gasp_window");
+
+    if (!has_key(p, "gasp_window"))
+        return 0;
+    if (!value || strncmp(value, "size=", 5) != 0)
+        return bad(p, "expected \"size=SIZE\"");
+    if (number(p, "size", value + 5, &p->config->window))
+        return -1;
+    if (p->config->window == 0)
+        return bad(p, "size: expected at least one byte");
+    if (p->config->window - 1 > MEMORY_LAST)
+        return bad(p, "size: more than the 1024 GiB that a guest's address space has");
+    p->text = NULL;
     return 0;
 }
 
@@ -307,30 +345,13 @@ static int find_unknown_key(struct parser *p, const char *text, const char *end)
             if (!*known)
                 return config_error(p->error_r,
                                     "%s: unknown key \"%.*s\"; expected gasp_ram, gasp_reserve, "
-                                    "gasp_vdev or gasp_unsupported",
+                                    "gasp_vdev, gasp_window or gasp_unsupported",
                                     p->config->file, (int)(text - begin), begin);
             continue;
         }
         text++;
     }
     return 0;
-}
-
-/* A string, or NULL when the key isn't there or holds something else. */
-static const char *get_string(struct parser *p, const char *key)
-{
-    const char *value;
-
-    p->key = key;
-    p->text = xlu_cfg_get_string(p->xlu, key, &value, 1) == 0 ? value : NULL;
-    return p->text;
-}
-
-static bool has_key(struct parser *p, const char *key)
-{
-    const char *string;
-
-    return xlu_cfg_get_string(p->xlu, key, &string, 1) != ESRCH;
 }
 
 /* 0 MiB: the key isn't there. */
@@ -397,16 +418,11 @@ static int parse_unsupported(struct parser *p)
 
 static int parse_keys(struct parser *p)
 {
-    static const char *const later[] = {"gasp_rom", "gasp_window", NULL};
-    const char *const *key;
-
-    for (key = later; *key; key++) {
-        p->key = *key;
-        if (has_key(p, *key))
-            return bad(p, "not supported yet");
-    }
-    if (parse_guest(p) || parse_unsupported(p) || parse_list(p, "gasp_ram", parse_ram) ||
-        parse_list(p, "gasp_reserve", parse_reserve))
+    p->key = "gasp_rom";
+    if (has_key(p, "gasp_rom"))
+        return bad(p, "not supported yet");
+    if (parse_guest(p) || parse_unsupported(p) || parse_window(p) ||
+        parse_list(p, "gasp_ram", parse_ram) || parse_list(p, "gasp_reserve", parse_reserve))
         return -1;
     return parse_list(p, "gasp_vdev", parse_vdev);
 }

@@ -33,6 +33,7 @@ struct config {
     bool hvm;        /* else PVH */
     uint64_t memory; /* bytes; 0: not said */
     enum guest_unsupported unsupported;
+    uint64_t window; /* bytes of the gasp window */
     struct config_ram *ram;
     size_t n_ram;
     struct config_reserve *reserve;

@@ -58,7 +58,8 @@ static int ram_error(struct guest_system *gsp, const struct config *config, size
                                  overlap.owner);
     switch (err) {
     case EBUSY:
-        why = "the guest has run already: RAM must be registered before its first start";
+        why = "the guest has run already: RAM must be registered before its first start, or in a "
+              "gasp window";
         break;
     case EDQUOT:
         why = "the guest's memory limit could not be raised so far";
@@ -68,7 +69,9 @@ static int ram_error(struct guest_system *gsp, const struct config *config, size
                            : "the host has not enough free memory";
         break;
     case ENOSPC:
-        why = "there is no gap of this size";
+        why = gsp->gasp.never_ran ? "there is no gap of this size"
+                                  : "the guest has run already: RAM must be registered before its "
+                                    "first start, or in a gasp window";
         break;
     default:
         why = strerror(err);
@@ -263,6 +266,7 @@ int config_try(const struct config *config, struct guest_system **gsp_r, char **
     int rc;
 
     *error_r = NULL;
+    options.gasp_window = config->window;
     sim.ram_bytes = config->memory < TRY_MEMORY_MAX ? config->memory : TRY_MEMORY_MAX;
     if (guest_open_sim(gsp_r, &sim, &options))
         return config_error(error_r, "%s: can't simulate the guest: %s", config->file,

@@ -46,6 +46,7 @@ static int attach(struct service *service)
         .poll_us = service->poll_us,
         .unsupported = service->config.unsupported,
         .state_dir = run_dir(),
+        .gasp_window = service->config.window,
     };
     pid_t pid;
 

@@ -65,6 +65,8 @@ uint64_t gasp_find_free(struct guest_system *gsp, unsigned qst, uint64_t size, u
     if (!rc)
         rc = find(gasp, space, size, align, space == GASP_MEMORY ? gasp_vdev_window : port_window,
                   &start);
+    if (rc == ENOSPC && space == GASP_MEMORY && range_there(gasp->window))
+        rc = find(gasp, space, size, align, gasp->window, &start);
     if (rc == ENOSPC && space == GASP_MEMORY && gasp->never_ran && !gasp->running)
         rc = find(gasp, space, size, align, (struct range){gasp_above_ram(gasp), UINT64_MAX},
                   &start);

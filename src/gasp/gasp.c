@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* hvmloader puts PCI BARs here; it isn't forbidden, but nothing of ours chooses to lie there. */
-static const struct range hvm_bars = {0xf0000000, 0xfbffffff};
+/* hvmloader puts PCI BARs here, at most; it isn't forbidden, but nothing of ours chooses to lie
+ * there. */
+static const struct range hvm_bars = {0x80000000, 0xfbffffff};
 
 void gasp_log(const struct gasp *gasp, enum guest_log_level level, const char *format, ...)
 {
@@ -149,8 +150,7 @@ static int seed_own_ram(struct gasp *gasp, const struct range *hint, size_t n_hi
     return 0;
 }
 
-int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct range *hint,
-              size_t n_hint)
+int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct gasp_kept *kept)
 {
     struct range *ram = NULL;
     size_t n = 0;
@@ -164,16 +164,22 @@ int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct range 
             return -1;
         gasp->reserve[GASP_MEMORY][gasp->n_reserve[GASP_MEMORY]++] = hvm_bars;
     }
-    rc = ram_discover(&gasp->ram, info, hint, n_hint, &ram, &n);
+    rc = ram_discover(&gasp->ram, info, kept->ram, kept->n_ram, &ram, &n);
     if (rc < 0)
         return -1;
     if (rc > 0)
         gasp_log(gasp, GUEST_LOG_WARN,
                  "the guest's pages lie too far apart to find them all: what is missing isn't "
                  "known as its RAM");
-    rc = seed_ram(gasp, ram, n) < 0 || seed_own_ram(gasp, hint, n_hint) < 0 ? -1 : 0;
+    rc = seed_ram(gasp, ram, n) < 0 || seed_own_ram(gasp, kept->ram, kept->n_ram) < 0 ? -1 : 0;
     free(ram);
-    return rc;
+    if (rc < 0)
+        return -1;
+    rc = gasp_take_aside(gasp, kept->window, kept->parking);
+    if (!rc)
+        return 0;
+    errno = rc;
+    return -1;
 }
 
 static int by_first(const void *a, const void *b)
@@ -192,7 +198,8 @@ static size_t reserve_regions(const struct gasp *gasp, const struct space_region
     for (size_t i = 0; i < n; i++) {
         struct range r = region[i].range;
 
-        if ((region[i].flags & GRF_MEMORY) || region[i].owner == gasp)
+        if ((region[i].flags & GRF_MEMORY) || region[i].owner == gasp ||
+            (range_there(gasp->window) && range_inside(r, gasp->window)))
             continue;
         entry[added++] = (struct ram_map_entry){
             {r.first & -(uint64_t)HV_PAGE_SIZE, r.last | (HV_PAGE_SIZE - 1)}, RAM_MAP_RESERVED};
@@ -230,11 +237,17 @@ int gasp_extend_memory_map(struct gasp *gasp)
 
     if (!gasp->never_ran)
         return 0;
-    entry = malloc((1 + gasp->n_own_ram + map->n + map->n_hidden) * sizeof(*entry));
+    entry = malloc((3 + gasp->n_own_ram + map->n + map->n_hidden) * sizeof(*entry));
     if (!entry)
         return -1;
-    for (size_t i = 0; i < gasp->n_own_ram; i++)
-        entry[n++] = (struct ram_map_entry){gasp->own_ram[i], RAM_MAP_RAM};
+    for (size_t i = 0; i < gasp->n_own_ram; i++) {
+        if (!range_there(gasp->window) || !range_overlap(gasp->own_ram[i], gasp->window))
+            entry[n++] = (struct ram_map_entry){gasp->own_ram[i], RAM_MAP_RAM};
+    }
+    if (range_there(gasp->window))
+        entry[n++] = (struct ram_map_entry){gasp->window, RAM_MAP_RESERVED};
+    if (range_there(gasp->parking))
+        entry[n++] = (struct ram_map_entry){gasp->parking, RAM_MAP_UNUSABLE};
     n += reserve_regions(gasp, map->region, map->n, entry + n);
     n += reserve_regions(gasp, map->hidden, map->n_hidden, entry + n);
     /* The guest's own mappings must keep out of where vdevs may still come to lie. RAM may have

@@ -47,6 +47,8 @@ struct gasp {
     struct trap_set trap;
     struct range *reserve[GASP_SPACES]; /* gasp_reserve; start-up only */
     size_t n_reserve[GASP_SPACES];
+    struct range window;   /* where RAM may be registered once the guest runs; see windows.c */
+    struct range parking;  /* likewise */
     struct range *own_ram; /* registered by us, for the guest's memory map and the record */
     size_t n_own_ram;
     _Atomic uint64_t own_pages; /* that is, so many */
@@ -56,6 +58,7 @@ struct gasp {
     _Atomic bool running; /* start-up is over */
     guest_log_fn log;     /* never NULL */
     void *log_arg;
+    void (*changed)(struct gasp *gasp); /* own_ram did; NULL: nobody keeps a record */
 };
 
 static inline struct gasp *gasp_of(struct guest_system *gsp)
@@ -81,10 +84,15 @@ int gasp_init(struct gasp *gasp, struct hv *hv, const struct hv_info *info,
               const struct guest_options *options);
 void gasp_dispose(struct gasp *gasp); /* twice is fine; the servers must be gone (trap_dispose) */
 
-/* Seeds the maps: what Xen and the toolstack keep (platform.c), then the guest's RAM (hint as in
- * ram_discover). */
-int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct range *hint,
-              size_t n_hint);
+/* What an earlier service left: registered RAM, and what windows.c set aside. */
+struct gasp_kept {
+    struct range *ram;
+    size_t n_ram;
+    struct range window, parking;
+};
+
+/* Seeds the maps: what Xen and the toolstack keep (platform.c), then the guest's RAM. */
+int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct gasp_kept *kept);
 
 /* End of start-up, before the guest runs: writes RAM and vdev ranges into a never-run PVH guest's
  * memory map. 1: there is none. */
@@ -133,8 +141,19 @@ void gasp_log_taken(struct gasp *gasp, enum gasp_space space, const struct space
 bool platform_next(enum hv_guest_type type, size_t *i, enum gasp_space *space_r,
                    struct range *range_r);
 const char *platform_name(unsigned cookie);
+enum { PLATFORM_PARKING = 0 }; /* the cookie of windows.c's */
 /* The name of what QEMU answers among an HVM guest's ports inside the range, or NULL. */
 const char *platform_qemu_port(struct range ports);
+
+/* ---- windows.c ---- */
+
+/* At the end of start-up: chooses what isn't there yet; window: the gasp window's bytes, 0 for none.
+ * 0, or an errno value: EBUSY (it has run, and has no window), ENOSPC (for the window), ENOMEM. */
+int gasp_set_aside(struct gasp *gasp, uint64_t window);
+/* As an earlier service did. 0 or an errno value. */
+int gasp_take_aside(struct gasp *gasp, struct range window, struct range parking);
+/* Populates the spare page if the topmost one is RAM: Xen's log of dirty pages can't name that. */
+void gasp_cover_top(struct gasp *gasp);
 
 /* ---- free.c ---- */
 

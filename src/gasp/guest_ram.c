@@ -10,12 +10,28 @@
 /* A hole that turns out to be none (pages that we didn't know of) is passed over, this often. */
 enum { HOLES_TRIED = 16 };
 
-/* 0 if RAM can be registered now: a running guest may use any hole of its own accord. */
-static int check_time(const struct gasp *gasp)
+/* RAM can be registered anywhere until the guest is told of it; then in its gasp window alone, as it
+ * may use any other hole of its own accord. */
+static bool at_start(const struct gasp *gasp)
 {
-    if (gasp->ram_only)
-        return ENOTSUP;
-    return gasp->never_ran && !gasp->running ? 0 : EBUSY;
+    return gasp->never_ran && !gasp->running;
+}
+
+static bool in_window(const struct gasp *gasp, struct range range)
+{
+    return range_there(gasp->window) && range_inside(range, gasp->window);
+}
+
+/* Registering changes the map, and code written for seL4 knows no lock. 0 or an errno value. */
+static int begin(vm_t *vm)
+{
+    return gasp_of(vm)->ram_only ? ENOTSUP : gasp_lock(vm, QST_MEMORY);
+}
+
+static void changed(struct gasp *gasp)
+{
+    if (gasp->changed)
+        gasp->changed(gasp);
 }
 
 /* Populates and publishes; the map has the range as free. 0 or an errno value, and nothing changed.
@@ -37,7 +53,7 @@ static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
         return rc;
     /* Nobody gets it from the allocator before it is there. */
     rc = ram_allocator_add(gasp->ram.allocator, range);
-    if (!rc && ram_populate(&gasp->ram, range, whole_2m) < 0) {
+    if (!rc && ram_populate(&gasp->ram, range, whole_2m, in_window(gasp, range)) < 0) {
         rc = errno;
         ram_allocator_drop(gasp->ram.allocator, range);
     }
@@ -49,6 +65,9 @@ static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
     gasp->own_pages += range_length(range) >> HV_PAGE_SHIFT;
     space_publish(memory, map);
     ram_allocator_give(gasp->ram.allocator, range, 1);
+    changed(gasp);
+    if (gasp->running)
+        gasp_cover_top(gasp);
     return 0;
 }
 
@@ -67,27 +86,34 @@ static int check_free(struct gasp *gasp, struct range range)
     return rc;
 }
 
+/* Whole pages around the bytes; unit: what they must be multiples of. 0 or an errno value. */
+static int whole_pages(const struct gasp *gasp, uint64_t start, uint64_t bytes, uint64_t unit,
+                       struct range *range_r)
+{
+    if (bytes == 0 || start % unit || (unit > HV_PAGE_SIZE && bytes % unit))
+        return EINVAL;
+    if (bytes > SIZE_MAX - (HV_PAGE_SIZE - 1))
+        return EOVERFLOW;
+    bytes = (bytes + HV_PAGE_SIZE - 1) & -(size_t)HV_PAGE_SIZE;
+    return range_make(range_r, start, bytes, gasp->space[GASP_MEMORY].limit);
+}
+
 int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped)
 {
     struct gasp *gasp = gasp_of(vm);
-    uint64_t unit = untyped ? RAM_CHUNK_SIZE : HV_PAGE_SIZE;
     struct range range;
-    int rc;
+    int rc = begin(vm);
 
-    if (gasp->ram_only)
-        return fail(ENOTSUP);
-    if (bytes == 0 || start % unit || (untyped && bytes % unit))
-        return fail(EINVAL);
-    if (bytes > SIZE_MAX - (HV_PAGE_SIZE - 1))
-        return fail(EOVERFLOW);
-    bytes = (bytes + HV_PAGE_SIZE - 1) & -(size_t)HV_PAGE_SIZE;
-    rc = range_make(&range, start, bytes, gasp->space[GASP_MEMORY].limit);
-    if (!rc)
-        rc = check_time(gasp);
+    if (rc)
+        return fail(rc);
+    rc = whole_pages(gasp, start, bytes, untyped ? RAM_CHUNK_SIZE : HV_PAGE_SIZE, &range);
+    if (!rc && !at_start(gasp) && !in_window(gasp, range))
+        rc = EBUSY;
     if (!rc)
         rc = check_free(gasp, range);
     if (!rc)
         rc = add_ram(gasp, range, untyped);
+    gasp_unlock(vm, QST_MEMORY);
     return rc ? fail(rc) : 0;
 }
 
@@ -157,37 +183,39 @@ static int give_back(struct gasp *gasp, struct range range)
     free(gasp->own_ram);
     gasp->own_ram = left;
     gasp->n_own_ram = n;
+    changed(gasp);
     gasp->own_pages -= range_length(range) >> HV_PAGE_SHIFT;
     return 0;
+}
+
+/* 0 or an errno value. */
+static int unregister(struct gasp *gasp, struct range range)
+{
+    int rc = ram_allocator_mark(gasp->ram.allocator, range);
+
+    if (rc)
+        return rc;
+    rc = give_back(gasp, range);
+    if (rc)
+        ram_allocator_give(gasp->ram.allocator, range, 1);
+    else
+        ram_allocator_drop(gasp->ram.allocator, range);
+    return rc;
 }
 
 int vm_ram_unregister(vm_t *vm, uintptr_t start, size_t bytes)
 {
     struct gasp *gasp = gasp_of(vm);
     struct range range;
-    int rc;
+    int rc = begin(vm);
 
-    if (gasp->ram_only)
-        return fail(ENOTSUP);
-    if (bytes == 0 || start % HV_PAGE_SIZE)
-        return fail(EINVAL);
-    if (bytes > SIZE_MAX - (HV_PAGE_SIZE - 1))
-        return fail(EOVERFLOW);
-    bytes = (bytes + HV_PAGE_SIZE - 1) & -(size_t)HV_PAGE_SIZE;
-    rc = range_make(&range, start, bytes, gasp->space[GASP_MEMORY].limit);
-    if (!rc && !gasp_may_change(gasp, GASP_MEMORY))
-        rc = EPERM;
-    if (!rc)
-        rc = ram_allocator_mark(gasp->ram.allocator, range);
     if (rc)
         return fail(rc);
-    rc = give_back(gasp, range);
-    if (rc) {
-        ram_allocator_give(gasp->ram.allocator, range, 1);
-        return fail(rc);
-    }
-    ram_allocator_drop(gasp->ram.allocator, range);
-    return 0;
+    rc = whole_pages(gasp, start, bytes, HV_PAGE_SIZE, &range);
+    if (!rc)
+        rc = unregister(gasp, range);
+    gasp_unlock(vm, QST_MEMORY);
+    return rc ? fail(rc) : 0;
 }
 
 /* In the window's lowest hole. 0, or an errno value: ENOSPC no hole. */
@@ -210,27 +238,38 @@ static int add_ram_inside(struct gasp *gasp, uint64_t bytes, struct range window
     return ENOSPC;
 }
 
-uintptr_t vm_ram_register(vm_t *vm, size_t bytes)
+/* Where there is room; 0 or an errno value. */
+static int add_ram_somewhere(struct gasp *gasp, uint64_t bytes, struct range *found_r)
 {
-    struct gasp *gasp = gasp_of(vm);
     uint64_t above = gasp_above_ram(gasp);
     /* The topmost page stays free: Xen's log of dirty pages can't name it, so nothing of value may
      * lie there. */
     uint64_t top = gasp->space[GASP_MEMORY].limit - HV_PAGE_SIZE;
-    struct range found;
-    int rc = check_time(gasp);
+    int rc;
 
-    if (bytes == 0 && rc != ENOTSUP)
-        rc = EINVAL;
+    if (bytes == 0)
+        return EINVAL;
+    if (bytes > top)
+        return ENOSPC;
+    bytes = (bytes + HV_PAGE_SIZE - 1) & -(uint64_t)HV_PAGE_SIZE;
+    if (!at_start(gasp))
+        return range_there(gasp->window) ? add_ram_inside(gasp, bytes, gasp->window, found_r)
+                                         : ENOSPC;
+    rc = add_ram_inside(gasp, bytes, (struct range){above, top}, found_r);
+    /* Page 0 is never handed out: 0 is this call's failure. */
+    if (rc == ENOSPC && above > HV_PAGE_SIZE)
+        rc = add_ram_inside(gasp, bytes, (struct range){HV_PAGE_SIZE, above - 1}, found_r);
+    return rc;
+}
+
+uintptr_t vm_ram_register(vm_t *vm, size_t bytes)
+{
+    struct range found;
+    int rc = begin(vm);
+
     if (!rc) {
-        rc = ENOSPC;
-        if (bytes <= top) {
-            bytes = (bytes + HV_PAGE_SIZE - 1) & -(size_t)HV_PAGE_SIZE;
-            rc = add_ram_inside(gasp, bytes, (struct range){above, top}, &found);
-        }
-        /* Page 0 is never handed out: 0 is this call's failure. */
-        if (rc == ENOSPC && above > HV_PAGE_SIZE)
-            rc = add_ram_inside(gasp, bytes, (struct range){HV_PAGE_SIZE, above - 1}, &found);
+        rc = add_ram_somewhere(gasp_of(vm), bytes, &found);
+        gasp_unlock(vm, QST_MEMORY);
     }
     if (!rc)
         return found.first;

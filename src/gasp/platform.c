@@ -14,6 +14,7 @@ static const struct {
     struct range range;
     const char *name;
 } platform[] = {
+    [PLATFORM_PARKING] = {GASP_MEMORY, 0, {0, 0}, "set aside for pages with an overlay"},
     {GASP_MEMORY, PVH | HVM, {0xfee00000, 0xfeefffff}, "the local APIC and message window"},
     {GASP_MEMORY, PVH | HVM, {0xfeff0000, 0xfeffffff}, "Xen's special pages (console, ...)"},
     {GASP_MEMORY, PVH, {0xfc000000, 0xfc010fff}, "the ACPI tables (libxl)"},

@@ -53,6 +53,21 @@ static void tell_guest(struct guest_system *gsp)
                  "may put something else there (only a PVH guest has a memory map to extend)");
 }
 
+static int set_aside(struct guest_system *gsp)
+{
+    int rc = gasp_set_aside(&gsp->gasp, gsp->options.gasp_window);
+
+    if (!rc) {
+        gasp_cover_top(&gsp->gasp);
+        return 0;
+    }
+    gasp_log(&gsp->gasp, GUEST_LOG_ERROR, "no gasp window of %" PRIu64 " MiB: %s",
+             gsp->options.gasp_window >> 20,
+             rc == EBUSY ? "the guest has run, and what it uses is not known" : strerror(rc));
+    errno = rc;
+    return -1;
+}
+
 int guest_configured(struct guest_system *gsp)
 {
     struct vdev *vdev;
@@ -61,6 +76,8 @@ int guest_configured(struct guest_system *gsp)
         errno = EPERM;
         return -1;
     }
+    if (set_aside(gsp) < 0)
+        return -1;
     TAILQ_FOREACH (vdev, &gsp->vdevs, link) {
         if (vdev_assign(vdev) < 0)
             return -1;
@@ -68,7 +85,7 @@ int guest_configured(struct guest_system *gsp)
     if (tell_vdevs(gsp, VDEV_CTRL_GUEST_CONFIGURED) < 0)
         return -1;
     tell_guest(gsp);
-    if (record_save_ram(gsp) < 0 || tell_vdevs(gsp, VDEV_CTRL_GUEST_STARTING) < 0)
+    if (record_save(gsp) < 0 || tell_vdevs(gsp, VDEV_CTRL_GUEST_STARTING) < 0)
         return -1;
     gsp->dispatch = (struct ioreq_dispatch){
         .gasp = &gsp->gasp,
@@ -171,6 +188,15 @@ void guest_stop(struct guest_system *gsp)
     errno = saved;
 }
 
+void guest_ram_changed(struct gasp *gasp)
+{
+    struct guest_system *gsp = (struct guest_system *)gasp;
+
+    if (record_save(gsp) < 0)
+        gasp_log(gasp, GUEST_LOG_WARN, "%s: the record of registered RAM could not be written: %s",
+                 gsp->state_dir, strerror(errno));
+}
+
 void guest_close(struct guest_system *gsp)
 {
     struct vdev *vdev;
@@ -183,10 +209,8 @@ void guest_close(struct guest_system *gsp)
         TAILQ_REMOVE(&gsp->vdevs, vdev, link);
         vdev_destroy(vdev, true);
     }
-    if (gsp->lock_fd >= 0 && gsp->seeded && record_save_ram(gsp) < 0)
-        gasp_log(&gsp->gasp, GUEST_LOG_WARN,
-                 "%s: the record of registered RAM could not be written: %s", gsp->state_dir,
-                 strerror(errno));
+    if (gsp->lock_fd >= 0 && gsp->seeded)
+        guest_ram_changed(&gsp->gasp);
     gasp_dispose(&gsp->gasp);
     record_unlock(gsp);
     if (gsp->work_fd >= 0)
@@ -218,6 +242,7 @@ void guest_get_stats(struct guest_system *gsp, struct guest_stats *stats_r)
         for (unsigned step = 0; step < GUEST_TIME_STEPS; step++)
             sum.own_time[step] += n->own_time[step];
     }
+    sum.pauses = gsp->gasp.ram.pauses;
     *stats_r = sum;
 }
 

@@ -48,9 +48,8 @@ _Static_assert(offsetof(struct guest_system, gasp) == 0, "gasp_of relies on it")
  */
 int record_lock(struct guest_system *gsp);    /* EBUSY: another process has it */
 void record_unlock(struct guest_system *gsp); /* twice is fine */
-int record_load_ram(struct guest_system *gsp, struct range **range_r,
-                    size_t *n_r); /* malloc'd; 0 also for none */
-int record_save_ram(struct guest_system *gsp);
+int record_load(struct guest_system *gsp, struct gasp_kept *kept_r); /* its RAM is malloc'd */
+int record_save(struct guest_system *gsp);
 
 /* balloon.c. The guest's memory target may have changed. */
 void balloon_target(struct guest_system *gsp);
@@ -59,6 +58,9 @@ int balloon_look(struct guest_system *gsp);
 
 /* guest.c: looks whether the guest still lives. */
 enum guest_end guest_look(struct guest_system *gsp);
+
+/* guest.c: writes the record anew. */
+void guest_ram_changed(struct gasp *gasp);
 
 /* guest.c: the RAM that we registered, or a service before us did; the guest's own is not in it. */
 size_t guest_own_ram(const struct guest_system *gsp, const struct range **range_r);

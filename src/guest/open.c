@@ -107,8 +107,7 @@ static void look_for_servers(struct guest_system *gsp)
 
 static int set_up(struct guest_system *gsp)
 {
-    struct range *hint = NULL;
-    size_t n_hint = 0;
+    struct gasp_kept kept = {0};
     struct hv_info info;
     int rc = -1;
 
@@ -129,18 +128,20 @@ static int set_up(struct guest_system *gsp)
         return -1;
     if (gsp->state_dir[0] && !gsp->ram_only && record_lock(gsp) < 0)
         return -1;
-    if (gsp->state_dir[0] && record_load_ram(gsp, &hint, &n_hint) < 0)
+    if (gsp->state_dir[0] && record_load(gsp, &kept) < 0)
         goto out;
     if (gasp_init(&gsp->gasp, gsp->hv, &info, &gsp->options) < 0)
         goto out;
-    if (gasp_seed(&gsp->gasp, &info, hint, n_hint) < 0)
+    if (gasp_seed(&gsp->gasp, &info, &kept) < 0)
         goto out;
     gsp->seeded = true;
+    if (!gsp->ram_only)
+        gsp->gasp.changed = guest_ram_changed;
     if (!gsp->ram_only)
         look_for_servers(gsp);
     rc = 0;
 out:
-    free(hint);
+    free(kept.ram);
     return rc;
 }
 

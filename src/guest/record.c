@@ -65,44 +65,63 @@ static void print_uuid(const uint8_t uuid[16], char text[33])
         snprintf(text + 2 * i, 3, "%02x", uuid[i]);
 }
 
-int record_load_ram(struct guest_system *gsp, struct range **range_r, size_t *n_r)
+static int keep_ram(struct gasp_kept *kept, struct range range)
+{
+    struct range *more = realloc(kept->ram, (kept->n_ram + 1) * sizeof(*more));
+
+    if (!more)
+        return -1;
+    kept->ram = more;
+    kept->ram[kept->n_ram++] = range;
+    return 0;
+}
+
+/* "ram FIRST-LAST", "window FIRST-LAST" or "parking FIRST-LAST". */
+static int load_ranges(FILE *file, struct gasp_kept *kept)
+{
+    struct range range;
+    char what[16];
+
+    while (fscanf(file, "%15s %" SCNx64 "-%" SCNx64 " ", what, &range.first, &range.last) == 3 &&
+           range.first <= range.last) {
+        if (strcmp(what, "window") == 0)
+            kept->window = range;
+        else if (strcmp(what, "parking") == 0)
+            kept->parking = range;
+        else if (keep_ram(kept, range) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int record_load(struct guest_system *gsp, struct gasp_kept *kept_r)
 {
     char path[PATH_MAX], uuid[33], seen[33];
-    uint64_t first, last;
-    struct range *range = NULL;
-    size_t n = 0;
     FILE *file;
+    int rc = 0;
 
-    *range_r = NULL;
-    *n_r = 0;
+    *kept_r = (struct gasp_kept){0};
     if (path_of(gsp, "ram", path) < 0)
         return -1;
     file = fopen(path, "re");
     if (!file)
         return errno == ENOENT ? 0 : -1;
     print_uuid(gsp->uuid, uuid);
-    if (fscanf(file, "uuid %32s ", seen) == 1 && strcmp(seen, uuid) == 0) {
-        while (fscanf(file, "%" SCNx64 "-%" SCNx64 " ", &first, &last) == 2 && first <= last) {
-            struct range *more = realloc(range, (n + 1) * sizeof(*range));
-
-            if (!more) {
-                free(range);
-                fclose(file);
-                errno = ENOMEM;
-                return -1;
-            }
-            range = more;
-            range[n++] = (struct range){first, last};
-        }
-    }
+    if (fscanf(file, "uuid %32s ", seen) == 1 && strcmp(seen, uuid) == 0)
+        rc = load_ranges(file, kept_r);
     fclose(file);
-    *range_r = range;
-    *n_r = n;
-    return 0;
+    return rc;
 }
 
-int record_save_ram(struct guest_system *gsp)
+static void print_range(FILE *file, const char *what, struct range range)
 {
+    if (range_there(range))
+        fprintf(file, "%s %" PRIx64 "-%" PRIx64 "\n", what, range_arg(range));
+}
+
+int record_save(struct guest_system *gsp)
+{
+    const struct gasp *gasp = &gsp->gasp;
     char path[PATH_MAX], fresh[PATH_MAX], uuid[33];
     FILE *file;
     bool ok;
@@ -116,8 +135,10 @@ int record_save_ram(struct guest_system *gsp)
         return -1;
     print_uuid(gsp->uuid, uuid);
     fprintf(file, "uuid %s\n", uuid);
-    for (size_t i = 0; i < gsp->gasp.n_own_ram; i++)
-        fprintf(file, "%" PRIx64 "-%" PRIx64 "\n", range_arg(gsp->gasp.own_ram[i]));
+    print_range(file, "window", gasp->window);
+    print_range(file, "parking", gasp->parking);
+    for (size_t i = 0; i < gasp->n_own_ram; i++)
+        print_range(file, "ram", gasp->own_ram[i]);
     ok = !ferror(file);
     if (fclose(file) != 0 || !ok || rename(fresh, path) < 0) {
         unlink(fresh);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * More RAM for a guest that isn't running. Xen replaces a page silently where it is populated
+ * More RAM for a guest that doesn't run meanwhile: it never has, or it is paused. Xen replaces a page silently where it is populated
  * twice, says nothing of why it stopped half-way, and hands out pages with old content; so: prove
  * the hole, raise the limits, populate, zero, and give everything back when one step fails.
  */
@@ -8,22 +8,27 @@
 
 #include <string.h>
 
+/* A guest that runs is paused for so many pages at a time (16 MiB). */
+enum { PAUSED_PAGES = 4096 };
+
 struct job {
     struct ram *ram;
     uint64_t first, n; /* frames */
     uint64_t done;     /* populated so far, from first */
+    bool whole_2m;
     uint64_t max_pages_before, pool_before;
     bool max_pages_raised, pool_raised;
 };
 
-/* 0 if no frame of the range belongs to the guest. Above the topmost frame there is nothing to look
+/* 0 if no frame of [gfn, end) belongs to the guest. Above the topmost frame there is nothing to look
  * for. */
-static int prove_hole(struct job *job, uint64_t nr_gfns)
+static int prove_hole(struct job *job, uint64_t gfn, uint64_t end, uint64_t nr_gfns)
 {
-    uint64_t end = job->first + job->n < nr_gfns ? job->first + job->n : nr_gfns;
     int err[RAM_CHUNK_PAGES];
 
-    for (uint64_t gfn = job->first; gfn < end;) {
+    if (end > nr_gfns)
+        end = nr_gfns;
+    while (gfn < end) {
         size_t n = end - gfn < RAM_CHUNK_PAGES ? end - gfn : RAM_CHUNK_PAGES;
         void *at = ram_map_aside(job->ram, gfn, n, err);
 
@@ -89,10 +94,10 @@ static bool populate_until(struct job *job, uint64_t end, unsigned order)
     return true;
 }
 
-static int populate_all(struct job *job, bool whole_2m)
+static int populate_up_to(struct job *job, uint64_t end)
 {
-    uint64_t end = job->first + job->n;
-    uint64_t large_first = (job->first + RAM_CHUNK_PAGES - 1) & -(uint64_t)RAM_CHUNK_PAGES;
+    uint64_t next = job->first + job->done;
+    uint64_t large_first = (next + RAM_CHUNK_PAGES - 1) & -(uint64_t)RAM_CHUNK_PAGES;
     uint64_t large_end = end & -(uint64_t)RAM_CHUNK_PAGES;
     struct hv_info now;
     bool ok = true;
@@ -100,25 +105,25 @@ static int populate_all(struct job *job, bool whole_2m)
     if (large_first < large_end) {
         ok = populate_until(job, large_first, HV_ORDER_4K) &&
              populate_until(job, large_end, HV_ORDER_2M);
-        if (!ok && whole_2m)
+        if (!ok && job->whole_2m)
             return fail(ENOMEM);
     }
     /* Where the host has no large extent left, small ones do. */
     if (populate_until(job, end, HV_ORDER_4K))
         return 0;
     if (job->ram->hv->ops->info(job->ram->hv, &now) == 0 &&
-        now.nr_pages + (job->n - job->done) > now.max_pages)
+        now.nr_pages + (end - job->first - job->done) > now.max_pages)
         return fail(EDQUOT);
     return fail(ENOMEM);
 }
 
-static int zero_all(struct job *job)
+static int zero(struct job *job, uint64_t gfn, uint64_t end)
 {
     int err[RAM_CHUNK_PAGES];
 
-    for (uint64_t done = 0; done < job->n;) {
-        size_t n = job->n - done < RAM_CHUNK_PAGES ? job->n - done : RAM_CHUNK_PAGES;
-        char *at = ram_map_aside(job->ram, job->first + done, n, err);
+    while (gfn < end) {
+        size_t n = end - gfn < RAM_CHUNK_PAGES ? end - gfn : RAM_CHUNK_PAGES;
+        char *at = ram_map_aside(job->ram, gfn, n, err);
 
         if (!at)
             return fail(ENOMEM);
@@ -130,7 +135,7 @@ static int zero_all(struct job *job)
         }
         memset(at, 0, n * HV_PAGE_SIZE);
         ram_unmap_aside(job->ram, at, n);
-        done += n;
+        gfn += n;
     }
     return 0;
 }
@@ -162,21 +167,68 @@ static void undo(struct job *job)
     errno = saved;
 }
 
-int ram_populate(struct ram *ram, struct range range, bool whole_2m)
+/* The guest gets the frames from where the job stands up to `end`: holes, for it doesn't run. */
+static int add_up_to(struct job *job, uint64_t end)
+{
+    uint64_t gfn = job->first + job->done;
+
+    return populate_up_to(job, end) < 0 || zero(job, gfn, end) < 0 ? -1 : 0;
+}
+
+/* The same for one that runs: it may have taken any hole itself, until it is paused. */
+static int add_paused(struct job *job, uint64_t end)
+{
+    struct hv *hv = job->ram->hv;
+    struct hv_info info;
+    int rc, saved;
+
+    if (hv->ops->pause(hv) < 0)
+        return -1;
+    job->ram->pauses++;
+    rc = hv->ops->info(hv, &info);
+    if (rc == 0)
+        rc = prove_hole(job, job->first + job->done, end, info.nr_gfns);
+    if (rc == 0)
+        rc = add_up_to(job, end);
+    saved = errno;
+    hv->ops->unpause(hv);
+    errno = saved;
+    return rc;
+}
+
+static int add_all(struct job *job, const struct hv_info *info)
+{
+    uint64_t end = job->first + job->n;
+
+    if (info->never_ran)
+        return add_up_to(job, end);
+    while (job->done < job->n) {
+        /* At a border of 2 MiB: no extent is cut. */
+        uint64_t some = (job->first + job->done + PAUSED_PAGES) & -(uint64_t)RAM_CHUNK_PAGES;
+
+        if (add_paused(job, some < end ? some : end) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int ram_populate(struct ram *ram, struct range range, bool whole_2m, bool may_pause)
 {
     struct job job = {.ram = ram,
                       .first = range.first >> HV_PAGE_SHIFT,
-                      .n = range_length(range) >> HV_PAGE_SHIFT};
+                      .n = range_length(range) >> HV_PAGE_SHIFT,
+                      .whole_2m = whole_2m};
     struct hv_info info;
 
     if (ram->hv->ops->info(ram->hv, &info) < 0)
         return -1;
     /* Asked anew: somebody may have set it off since it was attached. */
-    if (!info.never_ran)
+    if (!info.never_ran && !may_pause)
         return fail(EBUSY);
-    if (prove_hole(&job, info.nr_gfns) < 0)
+    /* Before anything is changed, as far as it can be told. */
+    if (prove_hole(&job, job.first, job.first + job.n, info.nr_gfns) < 0)
         return -1;
-    if (raise_limits(&job, &info) < 0 || populate_all(&job, whole_2m) < 0 || zero_all(&job) < 0) {
+    if (raise_limits(&job, &info) < 0 || add_all(&job, &info) < 0) {
         undo(&job);
         return -1;
     }

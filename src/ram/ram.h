@@ -46,6 +46,7 @@ struct ram {
     /* Bumped when the guest may have given pages up: a chunk mapped before is looked at again
      * before its next use. */
     _Atomic uint64_t generation;
+    _Atomic uint64_t pauses; /* of the guest, for its RAM */
     /* Of dirty.c. */
     _Atomic int watcher;     /* eventfd of who calls ram_report; -1: nobody does */
     _Atomic bool logging;    /* Xen logs dirty pages: each write is told at once */
@@ -90,10 +91,11 @@ int ram_report(struct ram *ram);
 
 /*
  * Gives the guest zeroed RAM at a range of whole pages, which the map has as free. whole_2m: of
- * 2 MiB extents or not at all. -1 and nothing changed: EBUSY (it has run), EEXIST (the guest has a
- * page there), ENOMEM, EDQUOT.
+ * 2 MiB extents or not at all. A guest that has run is paused, 16 MiB after 16 MiB; may_pause: it
+ * may be. -1 and nothing changed: EBUSY (it would have to), EEXIST (the guest has a page there),
+ * ENOMEM, EDQUOT.
  */
-int ram_populate(struct ram *ram, struct range range, bool whole_2m);
+int ram_populate(struct ram *ram, struct range range, bool whole_2m, bool may_pause);
 
 /*
  * Gives RAM back that ram_populate made; the map doesn't have it any more. Pages that the guest gave
@@ -116,17 +118,18 @@ int ram_discover(struct ram *ram, const struct hv_info *info, const struct range
 
 /* ---- the guest's own memory map (memmap.c) ---- */
 
-enum ram_map_type { RAM_MAP_RAM = 1, RAM_MAP_RESERVED = 2 }; /* as in an E820 map */
+/* As in an E820 map. */
+enum ram_map_type { RAM_MAP_RAM = 1, RAM_MAP_RESERVED = 2, RAM_MAP_UNUSABLE = 5 };
 struct ram_map_entry {
     struct range range;
     enum ram_map_type type;
 };
 
 /*
- * Extends the memory map that a PVH guest which never ran finds in its start_info. Entries that the
- * map has already are left out. 0; 1: the guest has no start_info; -1 and nothing changed: ENOSPC
- * no room for the longer map, EEXIST it says otherwise of a range, EINVAL a start_info that makes
- * no sense.
+ * Extends the memory map that a PVH guest which never ran finds in its start_info, and sees to it
+ * that Linux keeps out of what is reserved. Entries that the map has already are left out. 0; 1: the
+ * guest has no start_info; -1 and nothing changed: ENOSPC no room for the longer map, EEXIST it says
+ * otherwise of a range, EINVAL a start_info that makes no sense.
  */
 int ram_extend_memory_map(struct ram *ram, const struct ram_map_entry *entry, size_t n);
 

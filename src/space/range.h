@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A range of addresses, both ends in it. Made by range_make alone, so it is never empty and never
- * wraps. */
+/*
+ * A range of addresses, both ends in it. Made by range_make alone, so it is never empty and never
+ * wraps. Where there may be none, all zero is none (range_there).
+ */
 #ifndef XENGASP_SPACE_RANGE_H
 #define XENGASP_SPACE_RANGE_H
 
@@ -28,6 +30,11 @@ static inline int range_make(struct range *r, uint64_t start, uint64_t length, u
     r->first = start;
     r->last = start + (length - 1);
     return 0;
+}
+
+static inline bool range_there(struct range r)
+{
+    return r.last != 0;
 }
 
 static inline uint64_t range_length(struct range r)

@@ -56,11 +56,12 @@ START_TEST(reads_everything)
                       "             \"untyped=1,size=2M,start=8G\" ]\n"
                       "gasp_reserve = [ \"mem:0xfe900000,0x1000\", \"io:0x3000,32\" ]\n"
                       "gasp_vdev = [ \"trace,loc=mem:0xfe000000\", \"null\" ]\n"
-                      "gasp_unsupported = \"log\"");
+                      "gasp_unsupported = \"log\"\ngasp_window = \"size=1G\"");
     ck_assert_str_eq(config.name, "guest one");
     ck_assert(config.hvm);
     ck_assert_uint_eq(config.memory, UINT64_C(256) << 20);
     ck_assert_int_eq(config.unsupported, GUEST_UNSUPPORTED_LOG);
+    ck_assert_uint_eq(config.window, UINT64_C(1) << 30);
     ck_assert_uint_eq(config.n_ram, 3);
     ck_assert(config.ram[0].placed && !config.ram[0].untyped);
     ck_assert_uint_eq(config.ram[0].range.first, UINT64_C(0x100000000));
@@ -90,7 +91,7 @@ START_TEST(needs_no_gasp_keys)
 
     parse_ok(&config, PVH);
     ck_assert(!config.hvm);
-    ck_assert_uint_eq(config.n_ram + config.n_reserve + config.n_vdev, 0);
+    ck_assert_uint_eq(config.n_ram + config.n_reserve + config.n_vdev + config.window, 0);
     ck_assert_int_eq(config.unsupported, GUEST_UNSUPPORTED_IGNORE);
     config_dispose(&config);
     parse_ok(&config, "name=\"g\"; builder=\"hvm\"");
@@ -194,12 +195,24 @@ static const struct {
      "on demand, which the service can't serve"},
     {PVH "gasp_vdevs = [ \"trace\" ]",
      "g.cfg: unknown key \"gasp_vdevs\"; expected gasp_ram, gasp_reserve, "
-     "gasp_vdev or gasp_unsupported"},
+     "gasp_vdev, gasp_window or gasp_unsupported"},
     {PVH "extra = \"a=\\\"x\\\" gasp_a\"\ngasp_b = 1",
-     "g.cfg: unknown key \"gasp_b\"; expected gasp_ram, gasp_reserve, gasp_vdev or "
+     "g.cfg: unknown key \"gasp_b\"; expected gasp_ram, gasp_reserve, gasp_vdev, gasp_window or "
      "gasp_unsupported"},
     {PVH "gasp_rom = [ \"start=0xfe800000,file=x\" ]", "g.cfg: gasp_rom: not supported yet"},
-    {PVH "gasp_window = \"size=1G\"", "g.cfg: gasp_window: not supported yet"},
+    {PVH "gasp_window = 1", "g.cfg: gasp_window \"1\": expected \"size=SIZE\""},
+    {PVH "gasp_window = [ \"size=1G\" ]", "g.cfg: gasp_window: expected \"size=SIZE\""},
+    {PVH "gasp_window = \"start=4G,size=1G\"",
+     "g.cfg: gasp_window \"start=4G,size=1G\": expected \"size=SIZE\""},
+    {PVH "gasp_window = \"size=1T\"",
+     "g.cfg: gasp_window \"size=1T\": size: expected a number (decimal or 0x..., with K, M or G "
+     "after it if wanted), not \"1T\""},
+    {PVH "gasp_window = \"size=0\"",
+     "g.cfg: gasp_window \"size=0\": size: expected at least one byte"},
+    {PVH "gasp_window = \"size=1025G\"", "g.cfg: gasp_window \"size=1025G\": size: more than the "
+                                         "1024 GiB that a guest's address space has"},
+    {PVH "gasp_window = \"size=1024G\"", "g.cfg: no gasp window of 1048576 MiB: No space left on "
+                                         "device"},
     {PVH "gasp_unsupported = \"panic\"",
      "g.cfg: gasp_unsupported \"panic\": expected \"ignore\", \"log\" or \"abort\""},
     {PVH "gasp_unsupported = [ \"log\" ]",
@@ -442,10 +455,14 @@ static const struct {
     bool running;
     uint64_t host_bytes;
 } unfit[] = {
-    {"start=4G,size=2M", "the guest has run already: RAM must be registered before its first start",
+    {"start=4G,size=2M",
+     "the guest has run already: RAM must be registered before its first start, or in a gasp "
+     "window",
      true, 0},
-    {"size=2M", "the guest has run already: RAM must be registered before its first start", true,
-     0},
+    {"size=2M",
+     "the guest has run already: RAM must be registered before its first start, or in a gasp "
+     "window",
+     true, 0},
     {"start=32M,size=4M", "overlaps [0x0000000000000000-0x0000000003ffffff] (RAM)", false, 0},
     {"start=32M,size=4M", "overlaps [0x0000000000000000-0x0000000003ffffff] (RAM)", true, 0},
     {"start=32M,size=64M", "overlaps [0x0000000000000000-0x0000000003ffffff] (RAM)", false, 0},

@@ -161,14 +161,14 @@ START_TEST(test_too_late)
     ck_assert_int_eq(register_at(MEM, PAGE, false), EBUSY);
     ck_assert_int_eq(register_at(MEM, 0, false), EINVAL);
     ck_assert_uint_eq(vm_ram_register(gsp(), PAGE), 0);
-    ck_assert_int_eq(errno, EBUSY);
+    ck_assert_int_eq(errno, ENOSPC);
     gasp.running = false;
     close_guest();
     open_guest((struct hv_sim_options){.type = HV_PVH, .running = true}, false);
     ck_assert_int_eq(register_at(MEM, PAGE, false), EBUSY);
     ck_assert_int_eq(register_at(0, PAGE, false), EBUSY);
     ck_assert_uint_eq(vm_ram_register(gsp(), PAGE), 0);
-    ck_assert_int_eq(errno, EBUSY);
+    ck_assert_int_eq(errno, ENOSPC);
     close_guest();
     open_guest((struct hv_sim_options){.type = HV_PVH}, true);
     ck_assert_int_eq(register_at(MEM, PAGE, false), ENOTSUP);
@@ -409,8 +409,8 @@ START_TEST(test_memory_map_too_late)
 END_TEST
 
 /* Opens another guest, but with one page taken away or put there before we look at it. */
-static void reopen(struct hv_sim_options options, bool populate, uint64_t gpa,
-                   const struct range *hint, size_t n_hint)
+static void reopen(struct hv_sim_options options, bool populate, uint64_t gpa, struct range *hint,
+                   size_t n_hint)
 {
     const struct guest_options mine = {.log = gasp.log, .memory_limit = SPACE_LIMIT};
     const uint64_t gfn = gpa >> HV_PAGE_SHIFT;
@@ -425,13 +425,13 @@ static void reopen(struct hv_sim_options options, bool populate, uint64_t gpa,
                       1);
     ck_assert_int_eq(hv->ops->info(hv, &i), 0);
     ck_assert_int_eq(gasp_init(&gasp, hv, &i, &mine), 0);
-    ck_assert_int_eq(gasp_seed(&gasp, &i, hint, n_hint), 0);
+    ck_assert_int_eq(gasp_seed(&gasp, &i, &(struct gasp_kept){.ram = hint, .n_ram = n_hint}), 0);
 }
 
 /* What an earlier service registered and recorded is still ours, as far as it is still there. */
 START_TEST(test_hints)
 {
-    const struct range hint[] = {{MEM, MEM + PAGE - 1}, {2 * MEM, 2 * MEM + PAGE - 1}};
+    struct range hint[] = {{MEM, MEM + PAGE - 1}, {2 * MEM, 2 * MEM + PAGE - 1}};
     struct gasp_region rgn;
 
     reopen((struct hv_sim_options){.running = true}, true, MEM, hint, 2);

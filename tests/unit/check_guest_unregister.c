@@ -193,16 +193,19 @@ START_TEST(passes_over_what_the_guest_gave_up)
 }
 END_TEST
 
-START_TEST(needs_the_lock_once_the_guest_runs)
+/* Taken by itself, be it held already or not; against the order of locks it can't be. */
+START_TEST(takes_the_lock_of_the_space)
 {
-    add(MEM, PAGE);
+    add(MEM, 3 * PAGE);
     gasp.running = true;
-    ck_assert_int_eq(give_back(MEM, PAGE), EPERM);
-    ck_assert(is_ram(MEM));
-    ck_assert_int_eq(gasp_lock(gsp(), QST_MEMORY), 0);
     ck_assert_int_eq(give_back(MEM, PAGE), 0);
+    ck_assert_int_eq(gasp_lock(gsp(), QST_MEMORY), 0);
+    ck_assert_int_eq(give_back(MEM + PAGE, PAGE), 0);
     ck_assert_int_eq(gasp_unlock(gsp(), QST_MEMORY), 0);
-    ck_assert(is_hole(MEM));
+    ck_assert_int_eq(gasp_lock(gsp(), QST_X86_IO), 0);
+    ck_assert_int_eq(give_back(MEM + 2 * PAGE, PAGE), EDEADLK);
+    ck_assert_int_eq(gasp_unlock(gsp(), QST_X86_IO), 0);
+    ck_assert(is_hole(MEM) && is_hole(MEM + PAGE) && is_ram(MEM + 2 * PAGE));
 }
 END_TEST
 
@@ -266,7 +269,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, refused, 0, sizeof(refused_rows) / sizeof(refused_rows[0]));
     tcase_add_test(t, a_touch_keeps_it);
     tcase_add_test(t, passes_over_what_the_guest_gave_up);
-    tcase_add_test(t, needs_the_lock_once_the_guest_runs);
+    tcase_add_test(t, takes_the_lock_of_the_space);
     tcase_add_test(t, readers_while_it_comes_and_goes);
     suite_add_tcase(suite, t);
     return suite;

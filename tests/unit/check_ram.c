@@ -90,7 +90,8 @@ START_TEST(populated_ram_is_zeroed_and_counted)
     before = info();
     pool_before = pool();
     /* 4 KiB-wise at both ends, 2 MiB in the middle. */
-    ck_assert_int_eq(ram_populate(&ram, at(GIB4 + 2 * MIB - 0x1000, 2 * MIB + 0x2000), false), 0);
+    ck_assert_int_eq(
+        ram_populate(&ram, at(GIB4 + 2 * MIB - 0x1000, 2 * MIB + 0x2000), false, false), 0);
     add_ram(GIB4 + 2 * MIB - 0x1000, 2 * MIB + 0x2000);
     after = info();
     ck_assert_uint_eq(after.nr_pages, before.nr_pages + 514);
@@ -110,12 +111,12 @@ START_TEST(populating_over_the_guests_pages_is_refused)
     open_hv((struct hv_sim_options){0});
     before = usage();
     errno = 0;
-    ck_assert_int_eq(ram_populate(&ram, at(8 * MIB - 0x1000, 0x2000), false), -1);
+    ck_assert_int_eq(ram_populate(&ram, at(8 * MIB - 0x1000, 0x2000), false, false), -1);
     ck_assert_int_eq(errno, EEXIST);
     /* Only its last page is taken. */
-    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 0x3000), false), 0);
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 0x3000), false, false), 0);
     before = usage();
-    ck_assert_int_eq(ram_populate(&ram, at(GIB4 - 0x1000, 0x2000), false), -1);
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4 - 0x1000, 0x2000), false, false), -1);
     ck_assert_int_eq(errno, EEXIST);
     ck_assert_uint_eq(usage().nr_pages, before.nr_pages);
     ck_assert_uint_eq(usage().mapped_pages, 0);
@@ -133,7 +134,7 @@ START_TEST(running_out_changes_nothing)
     before = info();
     pool_before = pool();
     errno = 0;
-    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), false), -1);
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), false, false), -1);
     ck_assert_int_eq(errno, ENOMEM);
     after = info();
     ck_assert_uint_eq(after.nr_pages, before.nr_pages);
@@ -158,7 +159,7 @@ START_TEST(every_call_of_populate_may_fail)
         pool_before = pool();
         start = hv_sim_calls(hv);
         hv_sim_fail_call(hv, nth, ENOMEM);
-        rc = ram_populate(&ram, at(GIB4 + MIB, 5 * MIB), false);
+        rc = ram_populate(&ram, at(GIB4 + MIB, 5 * MIB), false, false);
         if (nth == 0)
             calls = hv_sim_calls(hv) - start;
         hv_sim_fail_call(hv, 0, 0);
@@ -377,7 +378,7 @@ START_TEST(discovers_a_running_guest_with_holes_and_ram_of_ours)
     struct range hint = at(GIB4 + MIB, 0x3000);
 
     open_hv((struct hv_sim_options){.ram_bytes = 64 * MIB});
-    ck_assert_int_eq(ram_populate(&ram, hint, false), 0);
+    ck_assert_int_eq(ram_populate(&ram, hint, false, false), 0);
     ck_assert_int_eq(hv->ops->unpause(hv), 0);
     ck_assert_int_eq(hv_sim_balloon(hv, true, 0x100, 2), 0);
     expect_discovered(
@@ -389,7 +390,7 @@ END_TEST
 START_TEST(discovers_ram_far_away)
 {
     open_hv((struct hv_sim_options){.ram_bytes = 16 * MIB});
-    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), false), 0);
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 4 * MIB), false, false), 0);
     ck_assert_int_eq(hv->ops->unpause(hv), 0);
     expect_discovered(NULL, 0, (struct range[]){at(0, 16 * MIB), at(GIB4, 4 * MIB)}, 2);
 }
@@ -404,7 +405,7 @@ START_TEST(discovering_has_an_end)
     unsigned long before;
 
     open_hv((struct hv_sim_options){.ram_bytes = 16 * MIB});
-    ck_assert_int_eq(ram_populate(&ram, at(LIMIT - 4 * MIB + 0x1000, 0x1000), false), 0);
+    ck_assert_int_eq(ram_populate(&ram, at(LIMIT - 4 * MIB + 0x1000, 0x1000), false, false), 0);
     ck_assert_int_eq(hv->ops->unpause(hv), 0);
     now = info();
     before = hv_sim_calls(hv);
@@ -421,7 +422,7 @@ START_TEST(what_we_registered_stays_ram_while_ballooned_out)
     struct range hint = at(GIB4, 0x4000);
 
     open_hv((struct hv_sim_options){.ram_bytes = 16 * MIB});
-    ck_assert_int_eq(ram_populate(&ram, hint, false), 0);
+    ck_assert_int_eq(ram_populate(&ram, hint, false, false), 0);
     expect_discovered(&hint, 1, (struct range[]){at(0, 16 * MIB), hint}, 2);
     ck_assert_int_eq(hv->ops->unpause(hv), 0);
     ck_assert_int_eq(hv_sim_balloon(hv, true, GIB4 / 0x1000 + 1, 2), 0);
@@ -434,7 +435,7 @@ START_TEST(a_guest_that_runs_gets_no_ram)
     open_hv((struct hv_sim_options){0});
     ck_assert_int_eq(hv->ops->unpause(hv), 0);
     errno = 0;
-    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 0x1000), false), -1);
+    ck_assert_int_eq(ram_populate(&ram, at(GIB4, 0x1000), false, false), -1);
     ck_assert_int_eq(errno, EBUSY);
 }
 END_TEST

@@ -36,7 +36,7 @@ void open_guest(struct hv_sim_options options, bool ram_only)
     ck_assert_int_eq(hv_sim_open(&hv, &options), 0);
     ck_assert_int_eq(hv->ops->info(hv, &i), 0);
     ck_assert_int_eq(gasp_init(&gasp, hv, &i, &mine), 0);
-    ck_assert_int_eq(gasp_seed(&gasp, &i, NULL, 0), 0);
+    ck_assert_int_eq(gasp_seed(&gasp, &i, &(struct gasp_kept){0}), 0);
     log_forget();
 }
 
