@@ -51,6 +51,7 @@ void gasp_dispose(struct gasp *gasp)
         free(gasp->reserve[s]);
     }
     free(gasp->own_ram);
+    free(gasp->guest_ram);
     gasp_locks_dispose(gasp);
     *gasp = (struct gasp){.log = gasp->log, .log_arg = gasp->log_arg};
 }
@@ -150,27 +151,74 @@ static int seed_own_ram(struct gasp *gasp, const struct range *hint, size_t n_hi
     return 0;
 }
 
+static struct range *copy_ranges(const struct range *a, size_t n_a, const struct range *b,
+                                 size_t n_b)
+{
+    struct range *both = malloc((n_a + n_b) * sizeof(*both));
+
+    if (both && n_a > 0)
+        memcpy(both, a, n_a * sizeof(*a));
+    if (both && n_b > 0)
+        memcpy(both + n_a, b, n_b * sizeof(*b));
+    return both;
+}
+
+/* All RAM, as it was kept. */
+static int kept_ram(struct gasp *gasp, const struct gasp_kept *kept, struct range **ram_r,
+                    size_t *n_r)
+{
+    *ram_r = copy_ranges(kept->guest, kept->n_guest, kept->ram, kept->n_ram);
+    gasp->guest_ram = copy_ranges(kept->guest, kept->n_guest, NULL, 0);
+    if (!*ram_r || !gasp->guest_ram) {
+        free(*ram_r);
+        return -1;
+    }
+    gasp->n_guest_ram = kept->n_guest;
+    *n_r = ram_merge(*ram_r, kept->n_guest + kept->n_ram);
+    return 0;
+}
+
+/* All RAM, as it is found. Before the guest's first boot that is what it came with, exactly. */
+static int found_ram(struct gasp *gasp, const struct hv_info *info, const struct gasp_kept *kept,
+                     struct range **ram_r, size_t *n_r)
+{
+    int rc = ram_discover(&gasp->ram, info, kept->ram, kept->n_ram, ram_r, n_r);
+
+    if (rc > 0)
+        gasp_log(gasp, GUEST_LOG_WARN,
+                 "the guest's pages lie too far apart to find them all: what is missing isn't "
+                 "known as its RAM");
+    if (rc != 0 || !info->never_ran || kept->n_ram > 0 || *n_r == 0)
+        return rc < 0 ? -1 : 0;
+    gasp->guest_ram = copy_ranges(*ram_r, *n_r, NULL, 0);
+    gasp->n_guest_ram = gasp->guest_ram ? *n_r : 0;
+    return 0;
+}
+
+static int add_platform(struct gasp *gasp)
+{
+    if (seed_platform(gasp) < 0)
+        return -1;
+    if (gasp->type != HV_HVM)
+        return 0;
+    gasp->reserve[GASP_MEMORY] = malloc(sizeof(hvm_bars));
+    if (!gasp->reserve[GASP_MEMORY])
+        return -1;
+    gasp->reserve[GASP_MEMORY][gasp->n_reserve[GASP_MEMORY]++] = hvm_bars;
+    return 0;
+}
+
 int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct gasp_kept *kept)
 {
     struct range *ram = NULL;
     size_t n = 0;
     int rc;
 
-    if (seed_platform(gasp) < 0)
+    if (add_platform(gasp) < 0)
         return -1;
-    if (gasp->type == HV_HVM) {
-        gasp->reserve[GASP_MEMORY] = malloc(sizeof(hvm_bars));
-        if (!gasp->reserve[GASP_MEMORY])
-            return -1;
-        gasp->reserve[GASP_MEMORY][gasp->n_reserve[GASP_MEMORY]++] = hvm_bars;
-    }
-    rc = ram_discover(&gasp->ram, info, kept->ram, kept->n_ram, &ram, &n);
+    rc = kept->n_guest > 0 ? kept_ram(gasp, kept, &ram, &n) : found_ram(gasp, info, kept, &ram, &n);
     if (rc < 0)
         return -1;
-    if (rc > 0)
-        gasp_log(gasp, GUEST_LOG_WARN,
-                 "the guest's pages lie too far apart to find them all: what is missing isn't "
-                 "known as its RAM");
     rc = seed_ram(gasp, ram, n) < 0 || seed_own_ram(gasp, kept->ram, kept->n_ram) < 0 ? -1 : 0;
     free(ram);
     if (rc < 0)

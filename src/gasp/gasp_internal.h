@@ -52,6 +52,8 @@ struct gasp {
     struct range *own_ram; /* registered by us, for the guest's memory map and the record */
     size_t n_own_ram;
     _Atomic uint64_t own_pages; /* that is, so many */
+    struct range *guest_ram; /* as the guest came, when that is known for certain: for the record */
+    size_t n_guest_ram;
     enum hv_guest_type type;
     bool ram_only;
     bool never_ran;       /* the guest wasn't unpaused yet when we opened it */
@@ -84,10 +86,11 @@ int gasp_init(struct gasp *gasp, struct hv *hv, const struct hv_info *info,
               const struct guest_options *options);
 void gasp_dispose(struct gasp *gasp); /* twice is fine; the servers must be gone (trap_dispose) */
 
-/* What an earlier service left: registered RAM, and what windows.c set aside. */
+/* What an earlier service left: the guest's RAM as it came, what was registered, and what windows.c
+ * set aside. */
 struct gasp_kept {
-    struct range *ram;
-    size_t n_ram;
+    struct range *guest, *ram;
+    size_t n_guest, n_ram;
     struct range window, parking;
 };
 

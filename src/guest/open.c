@@ -141,6 +141,7 @@ static int set_up(struct guest_system *gsp)
         look_for_servers(gsp);
     rc = 0;
 out:
+    free(kept.guest);
     free(kept.ram);
     return rc;
 }

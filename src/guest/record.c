@@ -65,18 +65,18 @@ static void print_uuid(const uint8_t uuid[16], char text[33])
         snprintf(text + 2 * i, 3, "%02x", uuid[i]);
 }
 
-static int keep_ram(struct gasp_kept *kept, struct range range)
+static int keep(struct range **list, size_t *n, struct range range)
 {
-    struct range *more = realloc(kept->ram, (kept->n_ram + 1) * sizeof(*more));
+    struct range *more = realloc(*list, (*n + 1) * sizeof(*more));
 
     if (!more)
         return -1;
-    kept->ram = more;
-    kept->ram[kept->n_ram++] = range;
+    *list = more;
+    more[(*n)++] = range;
     return 0;
 }
 
-/* "ram FIRST-LAST", "window FIRST-LAST" or "parking FIRST-LAST". */
+/* "guest FIRST-LAST", the same with ram, window or parking. */
 static int load_ranges(FILE *file, struct gasp_kept *kept)
 {
     struct range range;
@@ -88,7 +88,8 @@ static int load_ranges(FILE *file, struct gasp_kept *kept)
             kept->window = range;
         else if (strcmp(what, "parking") == 0)
             kept->parking = range;
-        else if (keep_ram(kept, range) < 0)
+        else if (strcmp(what, "guest") == 0 ? keep(&kept->guest, &kept->n_guest, range) < 0
+                                            : keep(&kept->ram, &kept->n_ram, range) < 0)
             return -1;
     }
     return 0;
@@ -137,6 +138,8 @@ int record_save(struct guest_system *gsp)
     fprintf(file, "uuid %s\n", uuid);
     print_range(file, "window", gasp->window);
     print_range(file, "parking", gasp->parking);
+    for (size_t i = 0; i < gasp->n_guest_ram; i++)
+        print_range(file, "guest", gasp->guest_ram[i]);
     for (size_t i = 0; i < gasp->n_own_ram; i++)
         print_range(file, "ram", gasp->own_ram[i]);
     ok = !ferror(file);

@@ -201,11 +201,27 @@ static int by_start_info(struct search *s)
     return rc;
 }
 
+size_t ram_merge(struct range *range, size_t n)
+{
+    size_t out = 0;
+
+    if (n > 0)
+        qsort(range, n, sizeof(*range), by_first);
+    for (size_t i = 0; i < n; i++) {
+        if (out > 0 && range[out - 1].last + 1 >= range[i].first) {
+            if (range[i].last > range[out - 1].last)
+                range[out - 1].last = range[i].last;
+        } else {
+            range[out++] = range[i];
+        }
+    }
+    return out;
+}
+
 int ram_discover(struct ram *ram, const struct hv_info *info, const struct range *hint,
                  size_t n_hint, struct range **range_r, size_t *n_r)
 {
     struct search s = {.ram = ram};
-    size_t n = 0;
     int told = info->never_ran ? by_start_info(&s) : 0;
     int rc = told == 0 ? by_probing(&s, info, hint, n_hint) : told < 0 ? -1 : 0;
 
@@ -219,17 +235,7 @@ int ram_discover(struct ram *ram, const struct hv_info *info, const struct range
         return -1;
     }
     /* Hints were found out of order, and may touch what was found later. */
-    if (s.n > 0)
-        qsort(s.range, s.n, sizeof(*s.range), by_first);
-    for (size_t i = 0; i < s.n; i++) {
-        if (n > 0 && s.range[n - 1].last + 1 >= s.range[i].first) {
-            if (s.range[i].last > s.range[n - 1].last)
-                s.range[n - 1].last = s.range[i].last;
-        } else {
-            s.range[n++] = s.range[i];
-        }
-    }
+    *n_r = ram_merge(s.range, s.n);
     *range_r = s.range;
-    *n_r = n;
     return rc;
 }

@@ -116,6 +116,9 @@ uint64_t ram_pool_for(uint64_t pages);
 int ram_discover(struct ram *ram, const struct hv_info *info, const struct range *hint,
                  size_t n_hint, struct range **range_r, size_t *n_r);
 
+/* Sorts ranges; what overlaps or touches becomes one. How many are left. */
+size_t ram_merge(struct range *range, size_t n);
+
 /* ---- the guest's own memory map (memmap.c) ---- */
 
 /* As in an E820 map. */

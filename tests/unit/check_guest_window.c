@@ -287,6 +287,7 @@ START_TEST(the_record_keeps_all)
     ck_assert_uint_eq(vm_ram_register(gsp, 2 * MIB), RAM_END);
     ck_assert_int_eq(record_load(gsp, &kept), 0); /* without waiting for guest_configured */
     ck_assert_uint_eq(kept.n_ram, 1);
+    free(kept.guest);
     free(kept.ram);
     ck_assert_uint_eq(vm_ram_register(gsp, 2 * MIB), RAM_END + 2 * MIB);
     configured();
@@ -296,12 +297,16 @@ START_TEST(the_record_keeps_all)
     ck_assert_uint_eq(kept.ram[0].first, RAM_END);
     ck_assert_uint_eq(kept.ram[1].last, RAM_END + 4 * MIB - 1);
     ck_assert_uint_eq(kept.ram[2].first, gsp->gasp.window.first);
+    ck_assert_uint_eq(kept.n_guest, 1);
+    ck_assert_uint_eq(kept.guest[0].last, RAM_END - 1);
+    free(kept.guest);
     ck_assert_mem_eq(&kept.window, &gsp->gasp.window, sizeof(kept.window));
     ck_assert_mem_eq(&kept.parking, &gsp->gasp.parking, sizeof(kept.parking));
     free(kept.ram);
     ck_assert_int_eq(vm_ram_unregister(gsp, RAM_END, 2 * MIB), 0);
     ck_assert_int_eq(record_load(gsp, &kept), 0);
     ck_assert_uint_eq(kept.n_ram, 2);
+    free(kept.guest);
     free(kept.ram);
     /* Garbage ends the list; another guest's record is none. */
     snprintf(path, sizeof(path), "%s/ram", dir);
@@ -310,6 +315,7 @@ START_TEST(the_record_keeps_all)
     fclose(file);
     ck_assert_int_eq(record_load(gsp, &kept), 0);
     ck_assert_uint_eq(kept.n_ram, 2);
+    free(kept.guest);
     free(kept.ram);
     gsp->uuid[0]++;
     ck_assert_int_eq(record_load(gsp, &kept), 0);
@@ -324,11 +330,19 @@ END_TEST
 /* A later service has what the first one chose, where it chose it. */
 START_TEST(a_later_service_goes_on_with_it)
 {
-    struct range ram = kept_range(80, 2);
-    struct gasp_kept kept = {
-        .ram = &ram, .n_ram = 1, .window = kept_range(80, 8), .parking = kept_range(88, 4)};
+    /* The first 63 MiB of it, to see that this is believed, and not looked for. */
+    struct range guest = kept_range(0, 63), ram = kept_range(80, 2);
+    struct gasp_kept kept = {.guest = &guest,
+                             .n_guest = 1,
+                             .ram = &ram,
+                             .n_ram = 1,
+                             .window = kept_range(80, 8),
+                             .parking = kept_range(88, 4)};
+    char dir[] = "/tmp/xengasp-window-XXXXXX", path[PATH_MAX];
+    struct gasp_kept again;
     struct hv_info info;
 
+    ck_assert_ptr_nonnull(mkdtemp(dir));
     open_with(0, false);
     ck_assert_int_eq(gsp->hv->ops->unpause(gsp->hv), 0);
     ck_assert_int_eq(gsp->hv->ops->info(gsp->hv, &info), 0);
@@ -341,6 +355,19 @@ START_TEST(a_later_service_goes_on_with_it)
     ck_assert(space_map_covered(gsp->gasp.space[GASP_MEMORY].map, ram, GRF_MEMORY));
     ck_assert_uint_eq(vm_ram_register(gsp, MIB), 82 * MIB);
     ck_assert_int_eq(register_at(88 * MIB, PAGE), EBUSY);
+    ck_assert_int_eq(vm_ram_read(gsp, 63 * MIB - 1, path, 1), 0);
+    ck_assert_int_eq(vm_ram_read(gsp, 63 * MIB, path, 1), -1);
+    snprintf(gsp->state_dir, sizeof(gsp->state_dir), "%s", dir);
+    ck_assert_int_eq(record_save(gsp), 0);
+    ck_assert_int_eq(record_load(gsp, &again), 0);
+    ck_assert(again.n_guest == 1 && again.guest[0].last == 63 * MIB - 1);
+    free(again.guest);
+    free(again.ram);
+    guest_close(gsp);
+    gsp = NULL;
+    snprintf(path, sizeof(path), "%s/ram", dir);
+    unlink(path);
+    rmdir(dir);
 }
 END_TEST
 
