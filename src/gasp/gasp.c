@@ -281,7 +281,7 @@ int gasp_extend_memory_map(struct gasp *gasp)
     const struct space_map *map = gasp->space[GASP_MEMORY].map;
     struct ram_map_entry *entry;
     size_t n = 0;
-    int rc;
+    int rc = 0;
 
     if (!gasp->never_ran)
         return 0;
@@ -302,7 +302,11 @@ int gasp_extend_memory_map(struct gasp *gasp)
      * been put there. */
     if (!space_map_meets(map, gasp_vdev_window, GRF_MEMORY))
         entry[n++] = (struct ram_map_entry){gasp_vdev_window, RAM_MAP_RESERVED};
-    rc = n > 0 ? ram_extend_memory_map(&gasp->ram, entry, merge_entries(entry, n)) : 0;
+    if (n > 0) {
+        n = merge_entries(entry, n);
+        rc = gasp->type == HV_HVM ? ram_extend_hvm_map(&gasp->ram, entry, n)
+                                  : ram_extend_memory_map(&gasp->ram, entry, n);
+    }
     free(entry);
     return rc;
 }

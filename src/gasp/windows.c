@@ -13,13 +13,22 @@
 /* With the spare page, which is the last one. */
 #define PARKING_BYTES (UINT64_C(16) << 20)
 
+/* Of an HVM guest below 2 GiB, where hvmloader puts no BARs: what is reserved above 4 GiB it
+ * doesn't spare. */
+static uint64_t last_address(const struct gasp *gasp)
+{
+    return gasp->type == HV_HVM ? 0x7fffffff : gasp->space[GASP_MEMORY].limit;
+}
+
 static int find_above(const struct gasp *gasp, uint64_t first, uint64_t size, struct range *range_r)
 {
-    uint64_t start;
-    int rc = gasp_find_ram_hole(gasp, size, RAM_CHUNK_SIZE,
-                                (struct range){first, gasp->space[GASP_MEMORY].limit}, &start);
+    uint64_t last = last_address(gasp), start;
+    int rc;
 
-    return rc ? rc : range_make(range_r, start, size, gasp->space[GASP_MEMORY].limit);
+    if (first > last)
+        return ENOSPC;
+    rc = gasp_find_ram_hole(gasp, size, RAM_CHUNK_SIZE, (struct range){first, last}, &start);
+    return rc ? rc : range_make(range_r, start, size, last);
 }
 
 /* A region of the platform's: nobody puts anything there, and the map shows what it is. */

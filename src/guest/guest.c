@@ -50,7 +50,7 @@ static void tell_guest(struct guest_system *gsp)
     else if (rc > 0 && gsp->gasp.n_own_ram > 0)
         gasp_log(&gsp->gasp, GUEST_LOG_WARN,
                  "nothing tells the guest of its registered RAM: it won't use it, and its firmware "
-                 "may put something else there (only a PVH guest has a memory map to extend)");
+                 "may put something else there (no table for its first boot was found)");
 }
 
 static int set_aside(struct guest_system *gsp)

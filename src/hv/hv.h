@@ -71,6 +71,12 @@ enum {
     HV_NEWS_TARGET = 2 /* the toolstack may have changed the guest's memory_target */
 };
 
+/* An entry of an E820 map. */
+struct hv_memory_entry {
+    uint64_t addr, size;
+    uint32_t type;
+};
+
 struct hv_events; /* one thread's event channels */
 
 struct hv {
@@ -152,6 +158,10 @@ struct hv_ops {
     int (*unpause)(struct hv *hv);
     /* A never-run guest's start_info address (PVH boot protocol: vCPU 0's rbx). 0: it has none. */
     int (*boot_info)(struct hv *hv, uint64_t *gpa_r);
+
+    /* The memory map that a guest's firmware asks Xen for (hvmloader); at most 128 entries. Nobody
+     * can ask for another guest's. */
+    int (*set_memory_map)(struct hv *hv, size_t n, const struct hv_memory_entry entry[]);
 
     /* ioreq servers. Errors are Xen's: ENOSPC (nine servers), ENOENT, EEXIST (overlap within the
      * server), ENOMEM (no slot for a merged range), EINVAL. */

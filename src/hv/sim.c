@@ -12,7 +12,8 @@ enum {
     LOW_RAM_END_PVH = 0xfc000, /* frames; the hole for devices begins here, as libxl has it */
     LOW_RAM_END_HVM = 0xf0000,
     HIGH_RAM_BEGIN = 0x100000, /* 4 GiB */
-    SPECIAL_FIRST = 0xfeff8,   /* xenstore, console and the like */
+    HVM_INFO_PAGE = 0x9f,
+    SPECIAL_FIRST = 0xfeff8, /* xenstore, console and the like */
     SPECIAL_PAGES = 8,
     SPARE_PAGES = 256, /* libxl's maxmem above the guest's memory */
     HOST_PAGES = 1 << (30 - HV_PAGE_SHIFT),
@@ -28,6 +29,15 @@ struct start_info {
 struct memmap_entry {
     uint64_t addr, size;
     uint32_t type, reserved;
+};
+
+/* hvmloader's table. */
+struct hvm_info_table {
+    char signature[8];
+    uint32_t length;
+    uint8_t checksum, apic_mode;
+    uint32_t nr_vcpus, low_mem_pgend, reserved_mem_pgstart, high_mem_pgend;
+    uint8_t vcpu_online[16];
 };
 
 enum { START_INFO_MAGIC = 0x336ec578, MEMMAP_RAM = 1, MEMMAP_RESERVED = 2 };
@@ -204,6 +214,33 @@ static int sim_boot_info(struct hv *hv, uint64_t *gpa_r)
     return rc;
 }
 
+static int sim_set_memory_map(struct hv *hv, size_t n, const struct hv_memory_entry entry[])
+{
+    struct sim *sim = sim_of(hv);
+    int error = 0;
+
+    if (hv_sim_enter(sim) < 0)
+        return -1;
+    pthread_mutex_lock(&sim->lock);
+    if (hv_sim_gone(sim))
+        error = ESRCH;
+    else if (n > SIM_MEMORY_MAP_MAX)
+        error = EINVAL;
+    else
+        memcpy(sim->memory_map, entry, (sim->memory_map_n = n) * sizeof(*entry));
+    pthread_mutex_unlock(&sim->lock);
+    if (!error)
+        return 0;
+    errno = error;
+    return -1;
+}
+
+size_t hv_sim_memory_map(struct hv *hv, const struct hv_memory_entry **entry_r)
+{
+    *entry_r = sim_of(hv)->memory_map;
+    return sim_of(hv)->memory_map_n;
+}
+
 static void sim_close(struct hv *hv)
 {
     struct sim *sim = sim_of(hv);
@@ -247,6 +284,7 @@ static const struct hv_ops sim_ops = {
     .pause = sim_pause,
     .unpause = sim_unpause,
     .boot_info = sim_boot_info,
+    .set_memory_map = sim_set_memory_map,
     .server_create = hv_sim_server_create,
     .server_destroy = hv_sim_server_destroy,
     .server_enable = hv_sim_server_enable,
@@ -279,6 +317,26 @@ static void write_start_info(struct sim *sim, uint64_t low_pages, uint64_t high_
                                 .memmap_entries = n};
 }
 
+/* What libxl leaves in an HVM guest's memory for hvmloader to find. */
+static void write_hvm_info(struct sim *sim, uint64_t low_pages, uint64_t high_pages)
+{
+    struct hvm_info_table *info = hv_sim_mem_at(sim, 0x9f800);
+    const uint8_t *byte = (const uint8_t *)info;
+
+    *info = (struct hvm_info_table){
+        .signature = {'H', 'V', 'M', ' ', 'I', 'N', 'F', 'O'},
+        .length = sizeof(*info),
+        .apic_mode = 1,
+        .nr_vcpus = sim->max_vcpus,
+        .low_mem_pgend = low_pages,
+        .reserved_mem_pgstart = SPECIAL_FIRST,
+        .high_mem_pgend = high_pages > 0 ? HIGH_RAM_BEGIN + high_pages : 0,
+        .vcpu_online = {1},
+    };
+    for (size_t i = 0; i < sizeof(*info); i++)
+        info->checksum -= i == offsetof(struct hvm_info_table, checksum) ? 0 : byte[i];
+}
+
 /* As libxl builds a guest. */
 static int build(struct sim *sim, const struct hv_sim_options *o)
 {
@@ -292,6 +350,8 @@ static int build(struct sim *sim, const struct hv_sim_options *o)
         return -1;
     if (!o->bare && o->type == HV_PVH && low > 0)
         write_start_info(sim, low, ram - low);
+    if (!o->bare && o->type == HV_HVM && low > HVM_INFO_PAGE)
+        write_hvm_info(sim, low, ram - low);
     return 0;
 }
 

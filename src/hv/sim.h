@@ -50,6 +50,9 @@ int hv_sim_invalidate(struct hv *hv, unsigned vcpu, int timeout_ms);
 /* As `xl mem-set`: what the guest shall have from now on, and with it its limit. */
 void hv_sim_set_target(struct hv *hv, uint64_t pages);
 
+/* What set_memory_map was given last. */
+size_t hv_sim_memory_map(struct hv *hv, const struct hv_memory_entry **entry_r);
+
 /* Xen's log of dirty pages begins (empty) or ends. ENOMEM. */
 int hv_sim_log(struct hv *hv, bool on);
 /* Whether it has this frame. */

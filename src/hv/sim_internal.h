@@ -24,6 +24,7 @@ enum {
     SIM_TOOLSTACK_PORTS = 2, /* the guest's ports 1 and 2: its xenstore and its console */
     SIM_PORTS = 1 + SIM_TOOLSTACK_PORTS + HV_MAX_SERVERS * IOREQ_MAX_VCPUS,
     SIM_LOCAL_PORTS = 4096,
+    SIM_MEMORY_MAP_MAX = 128,
 };
 
 /* One of the guest's event channels that belong to Xen: a server's, for one vCPU. */
@@ -127,6 +128,8 @@ struct sim {
     unsigned max_vcpus;
     struct sim_vcpu *vcpu;
     uint64_t boot_info;
+    size_t memory_map_n;
+    struct hv_memory_entry memory_map[SIM_MEMORY_MAP_MAX];
 
     _Atomic unsigned long calls, fail_at;
     _Atomic int fail_error;

@@ -324,6 +324,7 @@ static const struct hv_ops xen_ops = {
     .pause = xen_pause,
     .unpause = xen_unpause,
     .boot_info = xen_boot_info,
+    .set_memory_map = xen_set_memory_map,
     .server_create = xen_server_create,
     .server_destroy = xen_server_destroy,
     .server_enable = xen_server_enable,

@@ -62,6 +62,7 @@ int xen_set_paging_pool(struct hv *hv, uint64_t bytes);
 int xen_pause(struct hv *hv);
 int xen_unpause(struct hv *hv);
 int xen_boot_info(struct hv *hv, uint64_t *gpa_r);
+int xen_set_memory_map(struct hv *hv, size_t n, const struct hv_memory_entry entry[]);
 int xen_server_create(struct hv *hv, unsigned *server_r);
 int xen_server_destroy(struct hv *hv, unsigned server);
 int xen_server_enable(struct hv *hv, unsigned server, bool on);

@@ -23,6 +23,8 @@ _Static_assert(sizeof(xen_domain_handle_t) == sizeof(((struct hv_info *)0)->uuid
 /* Extents in one call: Xen's libraries copy the list, so a long one is cut. */
 enum { BATCH = 2048 };
 
+enum { MEMORY_MAP_MAX = 128 }; /* hvmloader's and libxl's limit */
+
 int xen_parent_open(struct xen_hv *x)
 {
     x->xch = xc_interface_open(&x->xtl, &x->xtl, 0);
@@ -280,6 +282,20 @@ int xen_boot_info(struct hv *hv, uint64_t *gpa_r)
         return -1;
     *gpa_r = 0;
     return 0;
+}
+
+int xen_set_memory_map(struct hv *hv, size_t n, const struct hv_memory_entry entry[])
+{
+    struct xen_hv *x = xen_hv(hv);
+    struct e820entry map[MEMORY_MAP_MAX];
+
+    if (n > MEMORY_MAP_MAX) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++)
+        map[i] = (struct e820entry){entry[i].addr, entry[i].size, entry[i].type};
+    return xc_domain_set_memory_map(x->xch, x->domid, map, n);
 }
 
 int xen_server_create(struct hv *hv, unsigned *server_r)

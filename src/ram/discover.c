@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which RAM a guest has when we attach. A guest that never ran: its start_info says so. Any other:
+ * Which RAM a guest has when we attach. A guest that never ran: its boot tables say so. Any other:
  * Xen keeps no map of another domain for us, so frames are probed by mapping them. That is slow for
  * holes, so it begins where pages usually are and ends when as many were found as Xen has charged
  * to the guest.
@@ -201,6 +201,26 @@ static int by_start_info(struct search *s)
     return rc;
 }
 
+/* 1: hvm_info told it; 0: there is none. */
+static int by_hvm_info(struct search *s)
+{
+    struct range range[HVM_RAM_RANGES];
+    int n = ram_read_hvm_info(s->ram, range);
+
+    for (int i = 0; i < n; i++) {
+        if (add_range(s, range[i]) < 0)
+            return -1;
+    }
+    return n > 0 ? 1 : n;
+}
+
+static int by_boot_tables(struct search *s, const struct hv_info *info)
+{
+    if (!info->never_ran)
+        return 0;
+    return info->type == HV_HVM ? by_hvm_info(s) : by_start_info(s);
+}
+
 size_t ram_merge(struct range *range, size_t n)
 {
     size_t out = 0;
@@ -222,7 +242,7 @@ int ram_discover(struct ram *ram, const struct hv_info *info, const struct range
                  size_t n_hint, struct range **range_r, size_t *n_r)
 {
     struct search s = {.ram = ram};
-    int told = info->never_ran ? by_start_info(&s) : 0;
+    int told = by_boot_tables(&s, info);
     int rc = told == 0 ? by_probing(&s, info, hint, n_hint) : told < 0 ? -1 : 0;
 
     /* Hints are RAM whatever was found of them: pages that are ballooned out now may come back. */

@@ -110,7 +110,7 @@ uint64_t ram_pool_for(uint64_t pages);
 
 /*
  * The guest's RAM, as ascending disjoint ranges (malloc'd): of a guest that never ran from its
- * start_info, else found by probing. `hint` (n_hint): what is RAM for certain, present or ballooned
+ * start_info or hvm_info, else found by probing. `hint` (n_hint): what is RAM for certain, present or ballooned
  * out. 0; 1: not all was found; -1 with errno.
  */
 int ram_discover(struct ram *ram, const struct hv_info *info, const struct range *hint,
@@ -135,5 +135,12 @@ struct ram_map_entry {
  * otherwise of a range, EINVAL a start_info that makes no sense.
  */
 int ram_extend_memory_map(struct ram *ram, const struct ram_map_entry *entry, size_t n);
+
+/*
+ * The same for an HVM guest, whose hvmloader then keeps QEMU's BARs clear of it, but for what lies
+ * above 4 GiB and not right behind RAM. The entries ascend. 0; 1: the guest has no hvm_info; -1 and
+ * nothing changed: ENOSPC, ENOMEM, or Xen's.
+ */
+int ram_extend_hvm_map(struct ram *ram, const struct ram_map_entry *entry, size_t n);
 
 #endif

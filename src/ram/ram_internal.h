@@ -64,6 +64,10 @@ struct start_info_memmap_entry {
     uint32_t type, reserved;
 };
 
+/* The RAM of an HVM guest that never ran: how many ranges. 0: it has no hvm_info; -1: ENOMEM. */
+enum { HVM_RAM_RANGES = 3 };
+int ram_read_hvm_info(struct ram *ram, struct range range_r[HVM_RAM_RANGES]);
+
 /*
  * Reads the start_info of a guest that never ran, and its map (START_INFO_MAX_ENTRIES of room). 1:
  * read; 0: the guest has none; -1: EINVAL it makes no sense, ENOMEM.
