@@ -9,7 +9,7 @@ rows=0 bad=
 while IFS='|' read -r _ call _ _ names _; do
     case $call in *---* | ' call ') continue ;; esac
     rows=$((rows + 1))
-    file=tests/unit/$(echo "$names" | sed -n 's/^ *\(check_[a-z_]*\): .*/\1/p').c
+    file=tests/unit/$(echo "$names" | sed -n 's/^ *\(check_[a-z0-9_]*\): .*/\1/p').c
     [ -e "$file" ] || { bad="$bad no test for:$call$names;"; continue; }
     for test in $(echo "${names#*:}" | tr -d ','); do
         grep -qF "START_TEST($test)" "$file" || bad="$bad no $test in $file;"
