@@ -9,6 +9,8 @@ build_packages=(
 )
 stage_packages=(cpio) # for what the Xen host gets of ours, this machine or an emulated one
 host_packages=(qemu-system-x86)
+bench_packages=(librust-vm-memory-dev) # whose figures stand beside ours
+command -v cargo >/dev/null || bench_packages+=(cargo)
 
 # Prints those of "$@" that are not installed.
 missing_packages() {

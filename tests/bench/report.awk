@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Reads "GUEST: bench GUEST:WORD ROUND CYCLES" lines (-v count=ACCESSES a round) and the services' own times; prints a
-# table, and JSON to the file `json`. Ratios are of lower quartiles.
+# table, and JSON to the file `json`, which report-ram.awk goes on with. Ratios are of lower quartiles.
 function sort_into(target, n,    i, j, t) {
     for (i = 2; i <= n; i++) {
         t = v[target, i]
@@ -88,7 +88,6 @@ END {
         printf "%-46s %.2f, at most %.2f%s\n", wanted[i], r, limit[i], (r > limit[i] ? "   MISSED" : "")
         printf "%s\n  {\"what\": \"%s\", \"ratio\": %.3f, \"at_most\": %.2f}", (i > 1 ? "," : ""), wanted[i], r, limit[i] > json
     }
-    printf "],\n  \"own_us\": %.1f, \"own_us_at_most\": 5}\n", worst / 1000 > json
+    printf "],\n  \"own_us\": %.1f, \"own_us_at_most\": 5", worst / 1000 > json
     printf "%-46s %.1f us, at most 5%s\n", "our own time, the worst lower quartile", worst / 1000, (worst > 5000 ? "   MISSED" : "")
-    print "on: " machine
 }
