@@ -50,19 +50,25 @@ static void update(struct block *block)
         block->largest = right->largest;
 }
 
+/* Upwards as far as it matters; the other half of a subtree is looked at only where the largest has
+ * become smaller. */
 static void change(struct block *block, struct range range, bool allocated)
 {
-    uint64_t before;
+    uint64_t before = block->largest, was;
 
     block->range = range;
     block->allocated = allocated;
-    do {
-        before = block->largest;
-        update(block);
-        if (block->largest == before)
-            return; /* nor does anything above it */
-        block = RB_PARENT(block, link);
-    } while (block);
+    update(block);
+    for (struct block *up = RB_PARENT(block, link); up && block->largest != before;
+         block = up, up = RB_PARENT(up, link), before = was) {
+        was = up->largest;
+        if (block->largest > was)
+            up->largest = block->largest;
+        else if (before == was)
+            update(up);
+        else
+            return;
+    }
 }
 
 /* The tree updates what it turns around, but not all the way up: so a block comes and goes as an
@@ -72,6 +78,26 @@ static void insert(struct ram_allocator *allocator, struct block *block, struct 
 {
     *block = (struct block){.range = range, .allocated = true};
     RB_INSERT(block_tree, &allocator->tree, block);
+    change(block, range, allocated);
+}
+
+/* The same of a block right behind another, which needn't be looked for. */
+static void insert_after(struct ram_allocator *allocator, struct block *before, struct block *block,
+                         struct range range, bool allocated)
+{
+    struct block *parent = RB_RIGHT(before, link);
+
+    *block = (struct block){.range = range, .allocated = true};
+    if (parent) {
+        while (RB_LEFT(parent, link))
+            parent = RB_LEFT(parent, link);
+        RB_LEFT(parent, link) = block;
+    } else {
+        parent = before;
+        RB_RIGHT(parent, link) = block;
+    }
+    RB_SET(block, parent, link);
+    block_tree_RB_INSERT_COLOR(&allocator->tree, block);
     change(block, range, allocated);
 }
 
@@ -105,7 +131,8 @@ static int carve(struct ram_allocator *allocator, struct block *block, struct ra
     if (before)
         insert(allocator, before, (struct range){whole.first, range.first - 1}, block->allocated);
     if (after)
-        insert(allocator, after, (struct range){range.last + 1, whole.last}, block->allocated);
+        insert_after(allocator, block, after, (struct range){range.last + 1, whole.last},
+                     block->allocated);
     return 0;
 }
 
