@@ -312,19 +312,14 @@ int vm_ram_write(vm_t *vm, uint64_t gpa, const void *buf, size_t size)
     return ram_write(&gasp_of(vm)->ram, gpa, buf, size);
 }
 
-/* An aligned word is copied in one piece and in order anyway; here it must be aligned. */
 #define LOAD_AND_STORE(bits)                                                                       \
     int vm_ram_load##bits(vm_t *vm, uint64_t gpa, uint##bits##_t *value_r)                         \
     {                                                                                              \
-        if (gpa % sizeof(*value_r))                                                                \
-            return fail(EINVAL);                                                                   \
-        return ram_read(&gasp_of(vm)->ram, gpa, value_r, sizeof(*value_r));                        \
+        return ram_load##bits(&gasp_of(vm)->ram, gpa, value_r);                                    \
     }                                                                                              \
     int vm_ram_store##bits(vm_t *vm, uint64_t gpa, uint##bits##_t value)                           \
     {                                                                                              \
-        if (gpa % sizeof(value))                                                                   \
-            return fail(EINVAL);                                                                   \
-        return ram_write(&gasp_of(vm)->ram, gpa, &value, sizeof(value));                           \
+        return ram_store##bits(&gasp_of(vm)->ram, gpa, value);                                     \
     }
 
 LOAD_AND_STORE(8)

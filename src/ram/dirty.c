@@ -17,7 +17,8 @@
 
 enum {
     REPORT_EVERY_MS = 50,
-    EXTENTS = 256, /* in one call to Xen */
+    EXTENTS = 256,        /* in one call to Xen */
+    MOST_PAGES = 1 << 20, /* in one extent */
 };
 
 struct report {
@@ -26,33 +27,31 @@ struct report {
     struct hv_extent extent[EXTENTS];
 };
 
-/* The only page that Xen's log may refuse is the topmost of all, at an extent's end: without it,
- * then. (No RAM of ours lies there, see gasp_extend_memory_map.) */
-static void tell_singly(struct report *report)
+/* Xen's log refuses the topmost page of all, and a list of extents that has it. (No RAM of ours
+ * lies there, see gasp_cover_top; but a mark is for several pages.) */
+static void tell_singly(struct hv *hv, struct hv_extent e)
 {
-    struct hv *hv = report->ram->hv;
-
-    for (size_t i = 0; i < report->n; i++) {
-        struct hv_extent e = report->extent[i];
-
-        if (hv->ops->modified(hv, 1, &e) < 0 && --e.n > 0)
-            hv->ops->modified(hv, 1, &e);
-    }
+    for (uint32_t i = 0; i < e.n; i++)
+        hv->ops->modified(hv, 1, &(struct hv_extent){.gfn = e.gfn + i, .n = 1});
 }
 
 static void tell(struct report *report)
 {
     struct hv *hv = report->ram->hv;
 
-    if (report->n > 0 && hv->ops->modified(hv, report->n, report->extent) < 0 && errno == EINVAL)
-        tell_singly(report);
+    if (report->n > 0 && hv->ops->modified(hv, report->n, report->extent) < 0 && errno == EINVAL) {
+        for (size_t i = 0; i < report->n; i++) {
+            if (hv->ops->modified(hv, 1, &report->extent[i]) < 0)
+                tell_singly(hv, report->extent[i]);
+        }
+    }
     report->n = 0;
 }
 
 static void add(struct report *report, uint64_t gfn, uint64_t n)
 {
     while (n > 0) {
-        uint32_t some = n < UINT32_MAX ? n : UINT32_MAX;
+        uint32_t some = n < MOST_PAGES ? n : MOST_PAGES;
 
         if (report->n == EXTENTS)
             tell(report);
@@ -62,67 +61,88 @@ static void add(struct report *report, uint64_t gfn, uint64_t n)
     }
 }
 
-/* Takes the chunk's marks: what is written from now on is marked anew. */
-static void add_chunk(struct report *report, struct ram_chunk *chunk)
+/* Marks that were taken from a chunk: what is written from then on is marked anew. */
+struct taken {
+    uint64_t gfn; /* the chunk's first */
+    uint64_t bits;
+};
+
+static void add_taken(struct report *report, struct taken taken)
 {
-    uint64_t gfn = chunk->index * RAM_CHUNK_PAGES;
-    uint64_t run = 0; /* pages before the one looked at */
+    while (taken.bits) {
+        unsigned first = (unsigned)__builtin_ctzll(taken.bits);
+        uint64_t from = taken.bits >> first;
+        unsigned n = ~from ? (unsigned)__builtin_ctzll(~from) : 64;
 
-    for (size_t word = 0; word < RAM_CHUNK_PAGES / 64; word++) {
-        uint64_t bits = atomic_load_explicit(&chunk->written[word], memory_order_relaxed);
-
-        if (bits)
-            bits = atomic_exchange(&chunk->written[word], 0);
-        for (size_t bit = 0; bit < 64 && (bits || run); bit++) {
-            if (bits >> bit & 1) {
-                run++;
-                continue;
-            }
-            add(report, gfn + word * 64 + bit - run, run);
-            run = 0;
-        }
+        add(report, taken.gfn + first * RAM_MARK_PAGES, n * RAM_MARK_PAGES);
+        taken.bits &= n == 64 ? 0 : ~(((UINT64_C(1) << n) - 1) << first);
     }
-    add(report, gfn + RAM_CHUNK_PAGES - run, run);
+}
+
+/* Who marked what was taken may still be about to write (it marks what is marked already in
+ * passing): it is inside a read section. */
+static void tell_taken(struct ram *ram, const struct taken taken[], size_t n)
+{
+    struct report report = {.ram = ram};
+
+    if (n == 0)
+        return;
+    rcu_wait(ram);
+    for (size_t i = 0; i < n; i++)
+        add_taken(&report, taken[i]);
+    tell(&report);
+}
+
+static struct taken take(struct ram_chunk *chunk)
+{
+    return (struct taken){chunk->index * (uint64_t)RAM_CHUNK_PAGES,
+                          atomic_load_explicit(&chunk->written, memory_order_relaxed)
+                              ? atomic_exchange(&chunk->written, 0)
+                              : 0};
 }
 
 void ram_report_chunk(struct ram *ram, struct ram_chunk *chunk)
 {
     struct report report = {.ram = ram};
 
-    add_chunk(&report, chunk);
+    add_taken(&report, take(chunk));
     tell(&report);
 }
 
 static void report_all(struct ram *ram)
 {
-    struct report report = {.ram = ram};
+    struct taken taken[EXTENTS];
     struct ram_chunk *chunk;
+    size_t n = 0;
 
     pthread_mutex_lock(&ram->lock);
-    LIST_FOREACH (chunk, &ram->mapped, link)
-        add_chunk(&report, chunk);
-    tell(&report);
+    LIST_FOREACH (chunk, &ram->mapped, link) {
+        taken[n] = take(chunk);
+        n += taken[n].bits != 0;
+        if (n == EXTENTS) {
+            tell_taken(ram, taken, n);
+            n = 0;
+        }
+    }
+    tell_taken(ram, taken, n);
     pthread_mutex_unlock(&ram->lock);
 }
 
 /* False if a chunk is being dropped: nobody may look at its marks any more. */
 static bool mark(struct ram *ram, struct range range)
 {
-    uint64_t page = range.first >> HV_PAGE_SHIFT, last = range.last >> HV_PAGE_SHIFT;
-
-    while (page <= last) {
-        struct ram_chunk *chunk = rcu_get(ram->chunk[page / RAM_CHUNK_PAGES]);
-        uint64_t bits = ~UINT64_C(0) << page % 64;
-        _Atomic uint64_t *word;
+    for (size_t i = range.first >> RAM_CHUNK_SHIFT; i <= range.last >> RAM_CHUNK_SHIFT; i++) {
+        struct ram_chunk *chunk = rcu_get(ram->chunk[i]);
+        uint64_t start = i * RAM_CHUNK_SIZE, bits = ~UINT64_C(0);
 
         if (!chunk)
             return false;
-        word = &chunk->written[page % RAM_CHUNK_PAGES / 64];
-        if (page / 64 == last / 64)
-            bits &= ~UINT64_C(0) >> (63 - last % 64);
-        if ((atomic_load_explicit(word, memory_order_relaxed) & bits) != bits)
-            atomic_fetch_or(word, bits);
-        page = (page | 63) + 1;
+        if (range.first > start)
+            bits <<= (range.first - start) / (RAM_MARK_PAGES * HV_PAGE_SIZE);
+        if (range.last - start < RAM_CHUNK_SIZE)
+            bits &= ~UINT64_C(0) >> (63 - (range.last - start) / (RAM_MARK_PAGES * HV_PAGE_SIZE));
+        if ((atomic_load_explicit(&chunk->written, memory_order_relaxed) & bits) != bits)
+            atomic_fetch_or(&chunk->written, bits);
     }
     return true;
 }

@@ -8,8 +8,10 @@
 #include "ram/ram_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <xengasp/gasp.h>
 
 #include "space/clock.h"
 
@@ -56,6 +58,7 @@ static void unmap_chunk(struct ram *ram, struct ram_chunk *chunk)
 {
     ram_report_chunk(ram, chunk);
     ram->hv->ops->unmap(ram->hv, ram_host(ram, chunk->index * RAM_CHUNK_SIZE), RAM_CHUNK_PAGES);
+    free(chunk->pages);
     free(chunk);
 }
 
@@ -78,6 +81,33 @@ void ram_dispose(struct ram *ram)
     *ram = (struct ram){0};
 }
 
+/* All valid, none ready. */
+static struct ram_pages *pages_new(void)
+{
+    struct ram_pages *pages = malloc(sizeof(*pages));
+
+    if (pages) {
+        memset(pages->valid, 0xff, sizeof(pages->valid));
+        memset(pages->ready, 0, sizeof(pages->ready));
+    }
+    return pages;
+}
+
+/* Which pages the mapping has. */
+static int note_valid(struct ram_chunk *chunk, const int err[])
+{
+    for (size_t page = 0; page < RAM_CHUNK_PAGES; page++) {
+        if (!err[page])
+            continue;
+        if (!chunk->pages)
+            chunk->pages = pages_new();
+        if (!chunk->pages)
+            return -1;
+        chunk->pages->valid[page / 64] &= ~(UINT64_C(1) << page % 64);
+    }
+    return 0;
+}
+
 static struct ram_chunk *map_chunk(struct ram *ram, size_t i)
 {
     uint64_t gfn[RAM_CHUNK_PAGES];
@@ -96,11 +126,11 @@ static struct ram_chunk *map_chunk(struct ram *ram, size_t i)
         free(chunk);
         return NULL;
     }
-    for (size_t page = 0; page < RAM_CHUNK_PAGES; page++) {
-        if (!err[page])
-            chunk->valid[page / 64] |= UINT64_C(1) << page % 64;
+    chunk->index = (uint32_t)i;
+    if (note_valid(chunk, err) < 0) {
+        unmap_chunk(ram, chunk);
+        return NULL;
     }
-    chunk->index = i;
     LIST_INSERT_HEAD(&ram->mapped, chunk, link);
     rcu_put(ram->chunk[i], chunk);
     return chunk;
@@ -114,11 +144,9 @@ static bool chunk_valid(const struct ram_chunk *chunk, size_t i, struct range ra
     size_t last = range.last - start < RAM_CHUNK_SIZE ? (range.last - start) >> HV_PAGE_SHIFT
                                                       : RAM_CHUNK_PAGES - 1;
 
-    for (size_t page = first; page <= last; page++) {
-        if (!(chunk->valid[page / 64] >> page % 64 & 1))
-            return false;
-    }
-    return true;
+    const struct ram_pages *pages = rcu_get(chunk->pages);
+
+    return !pages || ram_bits_set(pages->valid, first, last);
 }
 
 bool ram_mapped(struct ram *ram, struct range range)
@@ -131,6 +159,69 @@ bool ram_mapped(struct ram *ram, struct range range)
             return false;
     }
     return true;
+}
+
+/* Which whole pages of a range of RAM may be read without asking the map again. */
+static void add_ready(uint64_t ready[], const uint64_t valid[], struct range ram,
+                      struct range chunk)
+{
+    uint64_t first = ram.first > chunk.first ? ram.first - chunk.first : 0;
+    uint64_t end = (ram.last < chunk.last ? ram.last : chunk.last) - chunk.first + 1;
+
+    first = (first + HV_PAGE_SIZE - 1) >> HV_PAGE_SHIFT;
+    end >>= HV_PAGE_SHIFT;
+    for (size_t word = first / 64; first < end && word <= (end - 1) / 64; word++)
+        ready[word] |= valid[word] & ram_bits(word, first, end - 1);
+}
+
+/*
+ * Notes what of the chunk is RAM by the map, so that readers need not search it; under the lock. A
+ * reader may still hold the map before: it finds pages of the one or of the other, as if it had come
+ * a little later. When there is no memory for it readers go on asking.
+ */
+static void note_ram(struct ram_chunk *chunk, const struct space_map *map)
+{
+    uint64_t start = chunk->index * RAM_CHUNK_SIZE, ready[RAM_CHUNK_PAGES / 64] = {0};
+    struct range range = {start, start + (RAM_CHUNK_SIZE - 1)};
+    struct ram_pages *pages = chunk->pages;
+
+    if (!pages && !space_map_covered(map, range, GRF_MEMORY)) {
+        pages = pages_new();
+        if (!pages)
+            return;
+        rcu_put(chunk->pages, pages);
+    }
+    for (size_t i = space_map_search(map, start);
+         pages && i < map->n && map->region[i].range.first <= range.last; i++) {
+        if (map->region[i].flags & GRF_MEMORY)
+            add_ready(ready, pages->valid, map->region[i].range, range);
+    }
+    for (size_t word = 0; pages && word < RAM_CHUNK_PAGES / 64; word++)
+        __atomic_store_n(&pages->ready[word], ready[word], __ATOMIC_RELAXED);
+    rcu_put(chunk->known_by, map->next_layer);
+}
+
+static void look_at_map(struct ram *ram, struct ram_chunk *chunk)
+{
+    const struct space_map *map;
+
+    rcu_enter();
+    map = space_read(ram->memory);
+    if (chunk->known_by != map->next_layer)
+        note_ram(chunk, map);
+    rcu_done(ram->memory);
+    rcu_leave(ram);
+}
+
+void ram_look_again(struct ram *ram, struct range range)
+{
+    if (pthread_mutex_trylock(&ram->lock) != 0)
+        return;
+    for (size_t i = range.first >> RAM_CHUNK_SHIFT; i <= range.last >> RAM_CHUNK_SHIFT; i++) {
+        if (ram->chunk[i])
+            look_at_map(ram, ram->chunk[i]);
+    }
+    pthread_mutex_unlock(&ram->lock);
 }
 
 static bool chunk_stale(const struct ram *ram, const struct ram_chunk *chunk)
@@ -158,6 +249,7 @@ static struct ram_chunk *need_chunk(struct ram *ram, size_t i, struct range rang
         errno = ENOMEM;
         return NULL;
     }
+    look_at_map(ram, chunk);
     if (!chunk_valid(chunk, i, range)) {
         errno = ENOENT;
         return NULL;

@@ -62,6 +62,14 @@ void ram_dispose(struct ram *ram); /* unmaps all; twice is fine */
 bool ram_has(struct ram *ram, struct range range); /* all of it is RAM */
 int ram_read(struct ram *ram, uint64_t gpa, void *buf, size_t size);
 int ram_write(struct ram *ram, uint64_t gpa, const void *buf, size_t size);
+int ram_load8(struct ram *ram, uint64_t gpa, uint8_t *value_r);
+int ram_load16(struct ram *ram, uint64_t gpa, uint16_t *value_r);
+int ram_load32(struct ram *ram, uint64_t gpa, uint32_t *value_r);
+int ram_load64(struct ram *ram, uint64_t gpa, uint64_t *value_r);
+int ram_store8(struct ram *ram, uint64_t gpa, uint8_t value);
+int ram_store16(struct ram *ram, uint64_t gpa, uint16_t value);
+int ram_store32(struct ram *ram, uint64_t gpa, uint32_t value);
+int ram_store64(struct ram *ram, uint64_t gpa, uint64_t value);
 /* writes: whether fn may write, which is then told to Xen's log of dirty pages. */
 int ram_touch(struct ram *ram, vm_t *vm, uint64_t gpa, size_t size, ram_touch_callback_fn fn,
               void *cookie, bool writes);

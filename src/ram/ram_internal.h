@@ -5,15 +5,42 @@
 
 #include "ram/ram.h"
 
+/* One bit a page of a chunk. */
+struct ram_pages {
+    uint64_t valid[RAM_CHUNK_PAGES / 64]; /* can be touched; never changes */
+    uint64_t ready[RAM_CHUNK_PAGES / 64]; /* valid, and RAM by the map of known_by */
+};
+
 struct ram_chunk {
     LIST_ENTRY(ram_chunk) link;
-    size_t index;        /* its place in ram->chunk */
     uint64_t generation; /* of the guest's pages when it was mapped; 0: known to be out of date */
-    unsigned pins;       /* under ram->lock */
     uint64_t mapped_ns;  /* when */
-    uint64_t valid[RAM_CHUNK_PAGES / 64];
-    _Atomic uint64_t written[RAM_CHUNK_PAGES / 64]; /* by us, and Xen wasn't told yet */
+    uint64_t known_by;   /* next_layer of the map that told which pages are RAM; 0: none yet */
+    struct ram_pages *pages; /* NULL: all are valid and, by that map, RAM. Set once */
+    uint32_t index;          /* its place in ram->chunk */
+    unsigned pins;           /* under ram->lock */
+    /* Written by us, and Xen wasn't told yet: a bit for each RAM_MARK_PAGES. */
+    _Atomic uint64_t written;
 };
+enum { RAM_MARK_PAGES = RAM_CHUNK_PAGES / 64 };
+
+static inline uint64_t ram_bits(size_t word, size_t first, size_t last)
+{
+    uint64_t from = word == first / 64 ? ~UINT64_C(0) << first % 64 : ~UINT64_C(0);
+    uint64_t to = word == last / 64 ? ~UINT64_C(0) >> (63 - last % 64) : ~UINT64_C(0);
+
+    return from & to;
+}
+
+/* Whether the bits of all these pages are set. They may be changed meanwhile. */
+static inline bool ram_bits_set(const uint64_t bits[], size_t first, size_t last)
+{
+    for (size_t word = first / 64; word <= last / 64; word++) {
+        if (~__atomic_load_n(&bits[word], __ATOMIC_RELAXED) & ram_bits(word, first, last))
+            return false;
+    }
+    return true;
+}
 
 /* The host address of a guest address. */
 static inline char *ram_host(const struct ram *ram, uint64_t gpa)
@@ -23,6 +50,10 @@ static inline char *ram_host(const struct ram *ram, uint64_t gpa)
 
 /* True if the range can be touched as it is now; inside a read section. */
 bool ram_mapped(struct ram *ram, struct range range);
+
+/* The map has changed since the chunks of a range, which are mapped, learned of it what is RAM: they
+ * learn it anew, unless somebody is busy with them. */
+void ram_look_again(struct ram *ram, struct range range);
 
 /* The chunks of a range must be looked at again, although the guest said nothing: we changed its
  * pages ourselves. */

@@ -34,7 +34,7 @@ struct space_map {
     struct space_region *region;
     size_t n_hidden;
     struct space_region *hidden; /* ascending; disjoint from the visible until there are overlays */
-    uint64_t next_layer;
+    uint64_t next_layer; /* one more in each map that is made of another, which tells them apart */
     struct rcu_head rcu;
     void *domain; /* of rcu.h: the struct space that it was published in */
 };
