@@ -127,6 +127,14 @@ bool writable(void *at)
     return kernel_copies(at, true);
 }
 
+static const char *skipped;
+
+bool skip_case(const char *why)
+{
+    skipped = why;
+    return true;
+}
+
 struct run {
     const struct fixture *fixture;
     const char *only;
@@ -140,13 +148,17 @@ static void run_case(struct run *r, const struct conformance_case *c)
 
     if (r->only && !strstr(c->name, r->only))
         return;
+    skipped = NULL;
     if (r->fixture->make(&g, &c->guest) < 0) {
         ok = COMPLAIN("no guest: %s", strerror(errno));
     } else {
         ok = c->run(&g, r->fixture);
         r->fixture->close(&g);
     }
-    printf("%s %u - %s\n", ok ? "ok" : "not ok", ++r->number, c->name);
+    printf("%s %u - %s", ok ? "ok" : "not ok", ++r->number, c->name);
+    if (ok && skipped)
+        printf(" # SKIP %s", skipped);
+    putchar('\n');
     fflush(stdout);
     r->failed += !ok;
 }
@@ -158,9 +170,10 @@ static void run_case(struct run *r, const struct conformance_case *c)
 
 static int run_all(void *arg)
 {
-    static const struct conformance_case *const files[] = {ram_cases,  map_cases,   server_cases,
-                                                           page_cases, event_cases, drive_cases,
-                                                           info_cases, end_cases,   MORE_CASES};
+    static const struct conformance_case *const files[] = {
+        ram_cases,   map_cases,  server_cases, page_cases, event_cases,
+        drive_cases, info_cases, end_cases,    MORE_CASES,
+    };
     struct run *r = arg;
 
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A case of the conformance suite: one rule of hv.h, shown on a fresh guest. */
+/* A case of the conformance suite: one rule of hv.h, or of guest_ram.h, shown on a fresh guest. */
 #ifndef XENGASP_CONFORMANCE_H
 #define XENGASP_CONFORMANCE_H
 
@@ -15,12 +15,16 @@
 struct conformance_case {
     const char *name;
     bool (*run)(struct guest *g, const struct fixture *f);
-    struct guest_options guest;
+    struct fixture_options guest;
 };
 
 /* Each ends with an entry without a name. */
 extern const struct conformance_case ram_cases[], map_cases[], server_cases[], page_cases[],
     event_cases[], drive_cases[], info_cases[], end_cases[], open_cases[];
+
+/* Says why this case can't be run here; always true. */
+bool skip_case(const char *why);
+#define SKIP(why) return skip_case(why)
 
 /* Says what is wrong; always false. */
 bool complain(const char *file, int line, const char *format, ...)

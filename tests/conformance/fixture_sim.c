@@ -7,7 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "guest/guest_internal.h"
 #include "hv/sim.h"
+#include "tests/conformance/guest_log.h"
 
 struct driver {
     struct drive {
@@ -31,27 +33,52 @@ static int start_running(struct guest *g)
     return g->driver ? g->hv->ops->unpause(g->hv) : -1;
 }
 
-static int make(struct guest *g, const struct guest_options *options)
+static int open_bare(struct guest *g)
 {
-    struct hv_sim_options sim = {
-        .type = HV_PVH,
-        .vcpus = options->vcpus ? options->vcpus : 2,
-        .paging_pool = options->paging_pool ? options->paging_pool : 4 << 20,
-        .bare = true,
+    const struct hv_sim_options sim = {
+        .type = HV_PVH, .vcpus = g->vcpus, .paging_pool = g->paging_pool, .bare = true};
+
+    return hv_sim_open(&g->hv, &sim);
+}
+
+static int open_system(struct guest *g, const struct fixture_options *options)
+{
+    const struct sim_options sim = {
+        .size = sizeof(sim),
+        .vcpus = g->vcpus,
+        .ram_bytes = options->ram_pages << HV_PAGE_SHIFT,
+        .host_bytes = options->host_pages << HV_PAGE_SHIFT,
     };
+    const struct guest_options mine = guest_options_with(NULL);
+
+    if (guest_open_sim(&g->gsp, &sim, &mine) < 0)
+        return -1;
+    g->hv = g->gsp->hv;
+    return g->hv->ops->set_paging_pool(g->hv, g->paging_pool);
+}
+
+static void close_hv(struct guest *g)
+{
+    if (g->gsp)
+        guest_close(g->gsp);
+    else if (g->hv)
+        g->hv->ops->close(g->hv);
+}
+
+static int make(struct guest *g, const struct fixture_options *options)
+{
     struct hv_info info;
 
     *g = (struct guest){
-        .vcpus = sim.vcpus,
+        .vcpus = options->vcpus ? options->vcpus : 2,
         .max_pages = options->max_pages ? options->max_pages : 16384,
-        .paging_pool = sim.paging_pool,
+        .paging_pool = options->paging_pool ? options->paging_pool : 4 << 20,
     };
-    if (hv_sim_open(&g->hv, &sim) < 0)
-        return -1;
-    if (g->hv->ops->set_max_pages(g->hv, g->max_pages) < 0 || g->hv->ops->info(g->hv, &info) < 0 ||
+    if ((options->ram_pages ? open_system(g, options) : open_bare(g)) < 0 ||
+        g->hv->ops->set_max_pages(g->hv, g->max_pages) < 0 || g->hv->ops->info(g->hv, &info) < 0 ||
         (options->running && start_running(g) < 0)) {
         free(g->driver);
-        g->hv->ops->close(g->hv);
+        close_hv(g);
         return -1;
     }
     memcpy(g->uuid, info.uuid, sizeof(g->uuid));
@@ -106,6 +133,14 @@ static bool logged(struct guest *g, uint64_t gfn)
     return hv_sim_logged(g->hv, gfn);
 }
 
+static uint64_t host_free(struct guest *g)
+{
+    struct hv_sim_usage usage;
+
+    hv_sim_usage(g->hv, &usage);
+    return usage.host_pages;
+}
+
 static void shut_down(struct guest *g, enum hv_shutdown reason)
 {
     hv_sim_set_shutdown(g->hv, reason);
@@ -118,12 +153,13 @@ static void destroy(struct guest *g)
 
 static void close_guest(struct guest *g)
 {
-    destroy(g);
+    if (!g->gsp)
+        destroy(g);
     for (unsigned i = 0; g->driver && i < DRIVEN_VCPUS; i++)
         if (g->driver->vcpu[i].going)
             pthread_join(g->driver->vcpu[i].thread, NULL);
     free(g->driver);
-    g->hv->ops->close(g->hv);
+    close_hv(g);
 }
 
 static int guard(int (*body)(void *arg), void *arg)
@@ -137,6 +173,7 @@ const struct fixture fixture_sim = {
     .wait = wait_access,
     .log = log_writes,
     .logged = logged,
+    .host_free = host_free,
     .shut_down = shut_down,
     .destroy = destroy,
     .close = close_guest,

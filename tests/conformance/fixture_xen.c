@@ -6,6 +6,7 @@
 #include "tests/conformance/fixture.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "tests/conformance/drive_xen.h"
+#include "tests/conformance/guest_log.h"
 
 /* The domain that exists now; 0: none. Shared by parent and child. */
 static volatile uint32_t *alive;
@@ -60,7 +62,39 @@ static int take_processor(const struct guest *g)
     return ret;
 }
 
-static int make_domain(struct guest *g, bool running)
+/* RAM as a toolstack builds it, in large pages where they fit; then a second look at the guest. */
+static int open_system(struct guest *g, uint64_t pages)
+{
+    struct guest_options mine;
+    uint64_t gfn = 0;
+
+    while (gfn < pages) {
+        unsigned order = pages - gfn >= 1 << HV_ORDER_2M ? HV_ORDER_2M : HV_ORDER_4K;
+
+        if (g->hv->ops->populate(g->hv, order, 1, &gfn) != 1) {
+            errno = ENOMEM;
+            return -1;
+        }
+        gfn += 1ull << order;
+    }
+    strcpy(g->state_dir, "/tmp/xengasp-conformance.XXXXXX");
+    if (!mkdtemp(g->state_dir)) {
+        g->state_dir[0] = '\0';
+        return -1;
+    }
+    mine = guest_options_with(g->state_dir);
+    return guest_open_xen(&g->gsp, g->domid, &mine);
+}
+
+static int remove_file(const char *path, const struct stat *st, int what, struct FTW *where)
+{
+    (void)st;
+    (void)what;
+    (void)where;
+    return remove(path);
+}
+
+static int make_domain(struct guest *g, const struct fixture_options *options)
 {
     struct xen_domctl_createdomain config = {
         .flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
@@ -82,7 +116,9 @@ static int make_domain(struct guest *g, bool running)
         return -1;
     if (hv_xen_open(&g->hv, domid, NULL) < 0)
         return -1;
-    return running ? drive_open(g, xen()) : 0;
+    if (options->ram_pages > 0 && open_system(g, options->ram_pages) < 0)
+        return -1;
+    return options->running ? drive_open(g, xen()) : 0;
 }
 
 static void destroy(struct guest *g)
@@ -94,13 +130,16 @@ static void destroy(struct guest *g)
 
 static void close_guest(struct guest *g)
 {
+    guest_close(g->gsp);
+    if (g->state_dir[0])
+        nftw(g->state_dir, remove_file, 4, FTW_DEPTH | FTW_PHYS);
     destroy(g);
     drive_close(g);
     if (g->hv)
         g->hv->ops->close(g->hv);
 }
 
-static int make(struct guest *g, const struct guest_options *options)
+static int make(struct guest *g, const struct fixture_options *options)
 {
     int saved;
 
@@ -112,7 +151,7 @@ static int make(struct guest *g, const struct guest_options *options)
     new_uuid(g->uuid);
     if (!xen())
         return -1;
-    if (make_domain(g, options->running) < 0) {
+    if (make_domain(g, options) < 0) {
         saved = errno;
         close_guest(g);
         errno = saved;
@@ -144,6 +183,16 @@ static bool logged(struct guest *g, uint64_t gfn)
         is = bits[gfn / 8] >> gfn % 8 & 1;
     xc_hypercall_buffer_free_pages(xen(), bits, (pages / 8 >> HV_PAGE_SHIFT) + 1);
     return is;
+}
+
+static uint64_t host_free(struct guest *g)
+{
+    xc_physinfo_t host = {0};
+
+    (void)g;
+    if (xc_physinfo(xen(), &host) < 0)
+        fprintf(stderr, "xc_physinfo: %m\n");
+    return host.free_pages;
 }
 
 static void shut_down(struct guest *g, enum hv_shutdown reason)
@@ -198,6 +247,7 @@ const struct fixture fixture_xen = {
     .wait = drive_wait,
     .log = log_writes,
     .logged = logged,
+    .host_free = host_free,
     .shut_down = shut_down,
     .destroy = destroy,
     .close = close_guest,

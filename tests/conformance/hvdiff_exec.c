@@ -478,7 +478,7 @@ void execute(struct back_end *b, const struct op *op, const struct model *m)
 
 bool back_end_open(struct back_end *b, bool running)
 {
-    struct guest_options options = {
+    struct fixture_options options = {
         .paging_pool = 256 * HV_PAGE_SIZE, .max_pages = 8192, .running = running};
 
     memset(b->page, 0, sizeof(b->page));
