@@ -171,8 +171,19 @@ static void run_case(struct run *r, const struct conformance_case *c)
 static int run_all(void *arg)
 {
     static const struct conformance_case *const files[] = {
-        ram_cases,   map_cases,  server_cases, page_cases, event_cases,
-        drive_cases, info_cases, end_cases,    MORE_CASES,
+        ram_cases,
+        map_cases,
+        server_cases,
+        page_cases,
+        event_cases,
+        drive_cases,
+        info_cases,
+        end_cases,
+        MORE_CASES,
+        guest_register_cases,
+        guest_unregister_cases,
+        guest_touch_cases,
+        guest_alloc_cases,
     };
     struct run *r = arg;
 
