@@ -94,27 +94,32 @@ static bool populate_until(struct job *job, uint64_t end, unsigned order)
     return true;
 }
 
+/* Xen doesn't say why it stopped. */
+static int stopped(const struct job *job)
+{
+    struct hv *hv = job->ram->hv;
+    struct hv_info now;
+
+    if (hv->ops->info(hv, &now) == 0 && now.nr_pages + (job->n - job->done) > now.max_pages)
+        return fail(EDQUOT);
+    return fail(ENOMEM);
+}
+
 static int populate_up_to(struct job *job, uint64_t end)
 {
     uint64_t next = job->first + job->done;
     uint64_t large_first = (next + RAM_CHUNK_PAGES - 1) & -(uint64_t)RAM_CHUNK_PAGES;
     uint64_t large_end = end & -(uint64_t)RAM_CHUNK_PAGES;
-    struct hv_info now;
     bool ok = true;
 
     if (large_first < large_end) {
         ok = populate_until(job, large_first, HV_ORDER_4K) &&
              populate_until(job, large_end, HV_ORDER_2M);
         if (!ok && job->whole_2m)
-            return fail(ENOMEM);
+            return stopped(job);
     }
     /* Where the host has no large extent left, small ones do. */
-    if (populate_until(job, end, HV_ORDER_4K))
-        return 0;
-    if (job->ram->hv->ops->info(job->ram->hv, &now) == 0 &&
-        now.nr_pages + (end - job->first - job->done) > now.max_pages)
-        return fail(EDQUOT);
-    return fail(ENOMEM);
+    return populate_until(job, end, HV_ORDER_4K) ? 0 : stopped(job);
 }
 
 static int zero(struct job *job, uint64_t gfn, uint64_t end)

@@ -184,6 +184,7 @@ static int run_all(void *arg)
         guest_unregister_cases,
         guest_touch_cases,
         guest_alloc_cases,
+        guest_limit_cases,
     };
     struct run *r = arg;
 
