@@ -123,7 +123,7 @@ static int64_t pool_of(const struct range *ram, size_t n)
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < n; i++)
-        bytes += ram_pool_for(range_length(ram[i]) >> HV_PAGE_SHIFT);
+        bytes += ram_pool_for(ram[i]);
     return (int64_t)bytes;
 }
 

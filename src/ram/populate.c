@@ -13,7 +13,8 @@ enum { PAUSED_PAGES = 4096 };
 
 struct job {
     struct ram *ram;
-    uint64_t first, n; /* frames */
+    struct range range;
+    uint64_t first, n; /* its frames */
     uint64_t done;     /* populated so far, from first */
     bool whole_2m;
     uint64_t max_pages_before, pool_before;
@@ -44,13 +45,18 @@ static int prove_hole(struct job *job, uint64_t gfn, uint64_t end, uint64_t nr_g
     return 0;
 }
 
-/* Xen's p2m tables come from the guest's paging pool; libxl sizes it by 8 KiB for each MiB of the
- * guest, and so do we. */
-uint64_t ram_pool_for(uint64_t pages)
+/*
+ * Xen's p2m tables come from the guest's paging pool; libxl sizes it by 8 KiB for each MiB of the
+ * guest, and so do we. It must not run out, as Xen would keep a page that found no place: so for few
+ * pages as many as may be new, one for each 2 MiB, GiB and 512 GiB that the range begins.
+ */
+uint64_t ram_pool_for(struct range range)
 {
-    uint64_t mib = (pages + 255) / 256;
+    uint64_t mib = (range_length(range) + (1 << 20) - 1) >> 20, tables = 0;
 
-    return mib * 2 * HV_PAGE_SIZE;
+    for (unsigned shift = RAM_CHUNK_SHIFT; shift <= RAM_CHUNK_SHIFT + 2 * 9; shift += 9)
+        tables += (range.last >> shift) - (range.first >> shift) + 1;
+    return (tables > 2 * mib ? tables : 2 * mib) * HV_PAGE_SIZE;
 }
 
 static int raise_limits(struct job *job, const struct hv_info *info)
@@ -63,7 +69,7 @@ static int raise_limits(struct job *job, const struct hv_info *info)
     job->max_pages_raised = true;
     if (hv->ops->get_paging_pool(hv, &job->pool_before) < 0)
         return errno == EOPNOTSUPP ? 0 : fail(ENOMEM);
-    if (hv->ops->set_paging_pool(hv, job->pool_before + ram_pool_for(job->n)) < 0) {
+    if (hv->ops->set_paging_pool(hv, job->pool_before + ram_pool_for(job->range)) < 0) {
         /* It can stop half-way. */
         hv->ops->set_paging_pool(hv, job->pool_before);
         return fail(ENOMEM);
@@ -220,6 +226,7 @@ static int add_all(struct job *job, const struct hv_info *info)
 int ram_populate(struct ram *ram, struct range range, bool whole_2m, bool may_pause)
 {
     struct job job = {.ram = ram,
+                      .range = range,
                       .first = range.first >> HV_PAGE_SHIFT,
                       .n = range_length(range) >> HV_PAGE_SHIFT,
                       .whole_2m = whole_2m};

@@ -111,8 +111,8 @@ int ram_populate(struct ram *ram, struct range range, bool whole_2m, bool may_pa
  * and nothing changed: EBUSY (a chunk of it is pinned).
  */
 int ram_depopulate(struct ram *ram, struct range range, int64_t pool);
-/* Bytes of the paging pool that ram_populate adds for so many pages. */
-uint64_t ram_pool_for(uint64_t pages);
+/* Bytes that ram_populate adds to the paging pool. */
+uint64_t ram_pool_for(struct range range);
 
 /* ---- what is there already (discover.c) ---- */
 

@@ -74,6 +74,42 @@ static bool the_guests_limit(struct guest *g, const struct fixture *f)
     return true;
 }
 
+/* ---- the paging pool ---- */
+
+/*
+ * Whoever registers brings all the tables that it may take: one for each 2 MiB, GiB and 512 GiB
+ * that is begun. So the pool never runs out half-way, where Xen would keep a page that has no place. The
+ * pool before is as small as Xen lets it be.
+ */
+static bool the_paging_pool(struct guest *g, const struct fixture *f)
+{
+    const uint64_t gib = UINT64_C(1) << 30;
+    const struct {
+        uint64_t start, pages;
+    } rows[] = {
+        {2 * gib, 1},
+        {4 * gib - PAGE, 2},        /* in two GiB */
+        {6 * gib - PAGE, 514},      /* and an extent between them */
+        {8 * gib - MIB2, 1024},     /* extents alone */
+        {10 * gib + PAGE, 3 * 512}, /* extents between pages */
+        {RAM_SPACE - PAGE, 1},
+    };
+
+    (void)f;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint64_t bytes = rows[i].pages * PAGE, own = charged(g);
+
+        OPS(g)->set_paging_pool(g->hv, 0);
+        if (register_ram(g, rows[i].start, bytes) != 0)
+            return COMPLAIN("row %zu: %s", i, strerror(errno));
+        CHECK_EQUAL(charged(g), own + rows[i].pages);
+        CHECK(is_zero(g, rows[i].start, bytes));
+        CHECK_RC(unregister_ram(g, rows[i].start, bytes), 0);
+        CHECK_EQUAL(charged(g), own);
+    }
+    return true;
+}
+
 /* ---- the host's memory ---- */
 
 enum {
@@ -118,7 +154,7 @@ static bool may_eat(struct eater *e, struct guest *g, const struct fixture *f)
 /* Pages that registering so many adds to the paging pool. */
 static uint64_t pool_for(uint64_t pages)
 {
-    return ram_pool_for(pages) / PAGE;
+    return ram_pool_for((struct range){MEM, MEM + pages * PAGE - 1}) / PAGE;
 }
 
 /* Of the host's memory registering takes what it adds to the paging pool, then the pages. */
@@ -189,6 +225,7 @@ static bool no_whole_extent(struct guest *g, const struct fixture *f)
 
 const struct conformance_case guest_limit_cases[] = {
     {"the guest's limit runs out", the_guests_limit, {WITH_RAM}},
+    {"the paging pool doesn't run out", the_paging_pool, {WITH_RAM}},
     {"the host's memory runs out", the_hosts_memory, {SMALL_HOST}},
     {"more than the host has", more_than_the_host_has, {SMALL_HOST}},
     {"the host has no whole extent left", no_whole_extent, {SMALL_HOST}},
