@@ -310,29 +310,30 @@ int hv_sim_get_paging_pool(struct hv *hv, uint64_t *bytes_r)
     return rc;
 }
 
-/* The pool grows from the host's pages and shrinks as far as it can. */
+/* The pool grows from the host's pages and shrinks, as far as it can. */
 int hv_sim_set_paging_pool(struct hv *hv, uint64_t bytes)
 {
     struct sim *sim = sim_of(hv);
-    uint64_t pages = bytes >> HV_PAGE_SHIFT, least;
+    uint64_t pages = bytes >> HV_PAGE_SHIFT, least, most;
     int rc = -1;
 
     if (hv_sim_enter(sim) < 0)
         return -1;
     pthread_mutex_lock(&sim->lock);
     least = sim->pool_used;
+    most = sim->pool_pages + sim->host_free;
     if (hv_sim_gone(sim)) {
         errno = ESRCH;
     } else if (bytes % HV_PAGE_SIZE || pages > UINT32_MAX) {
         errno = EINVAL;
-    } else if (pages > sim->pool_pages && pages - sim->pool_pages > sim->host_free) {
-        errno = ENOMEM;
     } else {
-        rc = pages < least && !sim->dying ? -1 : 0;
+        rc = (pages < least && !sim->dying) || pages > most ? -1 : 0;
         if (rc < 0)
             errno = ENOMEM;
         if (pages < least)
             pages = least;
+        if (pages > most)
+            pages = most;
         sim->host_free -= pages - sim->pool_pages;
         sim->pool_pages = pages;
     }

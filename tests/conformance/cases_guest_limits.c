@@ -151,6 +151,24 @@ static bool may_eat(struct eater *e, struct guest *g, const struct fixture *f)
            OPS(g)->set_max_pages(g->hv, charged(g) + host + PAGES) == 0;
 }
 
+/* It fails, but keeps what it got: whoever raises the pool must put it back. */
+static bool a_pool_takes_what_there_is(struct guest *g, const struct fixture *f)
+{
+    struct eater e;
+    uint64_t bytes;
+
+    if (!may_eat(&e, g, f))
+        SKIP("the host has more memory than a test should take");
+    CHECK(eat(&e, 3));
+    CHECK_FAILS(OPS(g)->set_paging_pool(g->hv, g->paging_pool + 10 * PAGE), ENOMEM);
+    CHECK_OK(OPS(g)->get_paging_pool(g->hv, &bytes));
+    CHECK_EQUAL(bytes, g->paging_pool + 3 * PAGE);
+    CHECK_EQUAL(f->host_free(g), 0);
+    CHECK_OK(OPS(g)->set_paging_pool(g->hv, g->paging_pool));
+    CHECK_EQUAL(f->host_free(g), 3);
+    return true;
+}
+
 /* Pages that registering so many adds to the paging pool. */
 static uint64_t pool_for(uint64_t pages)
 {
@@ -226,6 +244,7 @@ static bool no_whole_extent(struct guest *g, const struct fixture *f)
 const struct conformance_case guest_limit_cases[] = {
     {"the guest's limit runs out", the_guests_limit, {WITH_RAM}},
     {"the paging pool doesn't run out", the_paging_pool, {WITH_RAM}},
+    {"a paging pool takes what there is", a_pool_takes_what_there_is, {SMALL_HOST}},
     {"the host's memory runs out", the_hosts_memory, {SMALL_HOST}},
     {"more than the host has", more_than_the_host_has, {SMALL_HOST}},
     {"the host has no whole extent left", no_whole_extent, {SMALL_HOST}},
