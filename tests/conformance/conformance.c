@@ -185,6 +185,8 @@ static int run_all(void *arg)
         guest_touch_cases,
         guest_alloc_cases,
         guest_limit_cases,
+        guest_balloon_cases,
+        guest_thread_cases,
     };
     struct run *r = arg;
 
