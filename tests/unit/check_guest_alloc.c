@@ -137,8 +137,7 @@ START_TEST(registrations_that_touch_are_one_place)
     expect_largest(MEM, BYTES + PAGE);
     ck_assert_int_eq(mark(MEM + BYTES - 1, 2), 0);
     /* From free to allocated, and back, and from one to the other. */
-    ck_assert_int_eq(
-        vm_ram_touch(gsp(), MEM + BYTES - 2, 4, vm_guest_ram_read_callback, bytes), 0);
+    ck_assert_int_eq(vm_ram_touch(gsp(), MEM + BYTES - 2, 4, vm_guest_ram_read_callback, bytes), 0);
     ck_assert_int_eq(vm_ram_register_at(gsp(), MEM + BYTES + 2 * PAGE, PAGE, false), 0);
     ck_assert_int_eq(mark(MEM + BYTES + PAGE - 1, 2), ENOENT);
 }
