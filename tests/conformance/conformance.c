@@ -187,6 +187,7 @@ static int run_all(void *arg)
         guest_limit_cases,
         guest_balloon_cases,
         guest_thread_cases,
+        guest_window_cases,
     };
     struct run *r = arg;
 

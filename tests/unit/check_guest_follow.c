@@ -139,6 +139,31 @@ START_TEST(writes_while_the_guest_is_served)
 }
 END_TEST
 
+/* Marks anywhere in a chunk, apart and side by side, and of a chunk as a whole. */
+START_TEST(marks_become_extents)
+{
+    static const unsigned page[] = {0, 7, 9, 64, 65, 200, 511};
+    static char chunk[2 * MIB];
+    bool wanted[512] = {false};
+
+    open_guest(1, false);
+    ck_assert_int_eq(vm_ram_read(gsp, 0, chunk, sizeof(chunk)), 0);
+    ram_watch(&gsp->gasp.ram, gsp->work_fd);
+    ck_assert_int_eq(hv_sim_log(gsp->hv, true), 0);
+    for (unsigned i = 0; i < sizeof(page) / sizeof(page[0]); i++) {
+        write_word(4 * MIB + page[i] * PAGE);
+        for (unsigned n = 0; n < RAM_MARK_PAGES; n++)
+            wanted[page[i] / RAM_MARK_PAGES * RAM_MARK_PAGES + n] = true;
+    }
+    ck_assert_int_eq(vm_ram_write(gsp, 8 * MIB, chunk, sizeof(chunk)), 0);
+    ram_watch(&gsp->gasp.ram, -1);
+    for (unsigned i = 0; i < 512; i++)
+        ck_assert_msg(logged(4 * MIB + i * PAGE) == wanted[i], "page %u", i);
+    ck_assert_uint_eq(logged_pages(8 * MIB, 10 * MIB), 512);
+    ck_assert_uint_eq(logged_pages(6 * MIB, 8 * MIB) + logged_pages(10 * MIB, 12 * MIB), 0);
+}
+END_TEST
+
 /* Marks of a chunk that is dropped, and those that are left when the run ends, are not lost. */
 START_TEST(marks_outlive_chunk_and_run)
 {
@@ -306,6 +331,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, NULL, tear_down);
     tcase_add_test(tc, writes_without_a_run);
     tcase_add_test(tc, writes_while_the_guest_is_served);
+    tcase_add_test(tc, marks_become_extents);
     tcase_add_test(tc, marks_outlive_chunk_and_run);
     tcase_add_test(tc, chunks_go_under_writers);
     tcase_add_test(tc, the_topmost_page_spoils_nothing);
