@@ -10,6 +10,7 @@
 #include <xengasp/sim.h>
 
 #include "hv/sim.h"
+#include "ram/ram_internal.h"
 #include "tests/unit/guest_fixture.h"
 
 enum { PAGE = 4096, MIB = 1 << 20, RAM_END = 64 * MIB };
@@ -259,12 +260,69 @@ END_TEST
 /* A vdev without a location: the vdevs' window, then the gasp window. */
 START_TEST(vdevs_come_to_lie_in_it)
 {
-    open_with(0, false);
+    open_with(16 * MIB, false);
     ck_assert_int_eq(gasp_set_aside(&gsp->gasp, 16 * MIB), 0);
     ck_assert_uint_eq(gasp_find_free(gsp, QST_MEMORY, 0xc00000, 1), 0xfe000000);
-    add("store,loc=mem:0xfe000000");
-    ck_assert_uint_eq(gasp_find_free(gsp, QST_MEMORY, 0xc00000, 1), gsp->gasp.window.first);
     ck_assert_uint_eq(gasp_find_free(gsp, QST_MEMORY, 17 * MIB, 1), gsp->gasp.parking.last + 1);
+    add("store,loc=mem:0xfe000000");
+    configured();
+    ck_assert_int_eq(gasp_lock(gsp, QST_MEMORY), 0);
+    ck_assert_uint_eq(gasp_find_free(gsp, QST_MEMORY, 0xc00000, 1), gsp->gasp.window.first);
+    ck_assert_uint_eq(gasp_find_free(gsp, QST_MEMORY, 17 * MIB, 1), QSL_NO_LOCATION);
+    ck_assert_int_eq(gasp_unlock(gsp, QST_MEMORY), 0);
+}
+END_TEST
+
+/* The types that the guest's own memory map has for an address, as bits. */
+static unsigned types_at(uint64_t addr)
+{
+    struct start_info_memmap_entry entry[START_INFO_MAX_ENTRIES];
+    struct start_info info;
+    unsigned types = 0;
+    uint64_t gpa;
+
+    ck_assert_int_eq(ram_read_start_info(&gsp->gasp.ram, &gpa, &info, entry), 1);
+    for (uint32_t i = 0; i < info.memmap_entries; i++)
+        if (addr >= entry[i].addr && addr - entry[i].addr < entry[i].size)
+            types |= 1u << entry[i].type;
+    return types;
+}
+
+static void add_range(uint64_t start, uint64_t length)
+{
+    struct gasp_region rgn = {
+        .flags = GRF_NOPERMS | GRF_ACTIVE,
+        .guest = {.location = start, .length = length, .type = QST_MEMORY},
+    };
+
+    ck_assert_uint_eq(gasp_region_set_soft(gsp, 1, &rgn), 1);
+}
+
+/* Linux keeps its mappings of foreign pages out of each block of 128 MiB in which it remembers
+ * something: RAM, or unusable memory, but nothing that is reserved. */
+START_TEST(each_block_is_guarded)
+{
+    enum { RESERVED = 1 << RAM_MAP_RESERVED, UNUSABLE = 1 << RAM_MAP_UNUSABLE };
+
+    open_with(16 * MIB, false);
+    add_range(0x20345000, PAGE);                /* in the middle of a block */
+    add_range(0x38000000, PAGE);                /* where a guard would lie */
+    add_range(0x47fff000, 2 * PAGE);            /* in two blocks */
+    add_range(0x57000000, UINT64_C(150) * MIB); /* one of them full of it */
+    ck_assert_int_eq(guest_configured(gsp), 0);
+    ck_assert_uint_eq(types_at(0x20345000), RESERVED);
+    ck_assert_uint_eq(types_at(0x20000000), UNUSABLE);
+    ck_assert_uint_eq(types_at(0x20001000), 0);
+    ck_assert_uint_eq(types_at(0x38000000), RESERVED);
+    ck_assert_uint_eq(types_at(0x38001000), UNUSABLE);
+    ck_assert_uint_eq(types_at(0x47fff000), RESERVED);
+    ck_assert_uint_eq(types_at(0x40000000), UNUSABLE);
+    ck_assert_uint_eq(types_at(0x48001000), UNUSABLE);
+    ck_assert_uint_eq(types_at(0x57000000), UNUSABLE);
+    ck_assert_uint_eq(types_at(0x50000000), 0);
+    /* These lie in a block with RAM. */
+    ck_assert_uint_eq(types_at(gsp->gasp.window.first), RESERVED);
+    ck_assert_uint_eq(types_at(gsp->gasp.parking.last), UNUSABLE);
 }
 END_TEST
 
@@ -388,6 +446,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_spare_page_lies_on_top);
     tcase_add_test(tc, the_spare_page_comes_when_it_is_needed);
     tcase_add_test(tc, vdevs_come_to_lie_in_it);
+    tcase_add_test(tc, each_block_is_guarded);
     tcase_add_test(tc, the_record_keeps_all);
     tcase_add_test(tc, a_later_service_goes_on_with_it);
     return s;
