@@ -45,6 +45,25 @@ static bool allocates_where_it_first_fits(struct guest *g, const struct fixture 
     return true;
 }
 
+/* Every second page is free: of these the lowest is the largest, and the next to be allocated. */
+static bool fills_holes_from_below(struct guest *g, const struct fixture *f)
+{
+    (void)f;
+    CHECK_RC(register_ram(g, MEM, BYTES), 0);
+    for (uint64_t at = MEM; at < MEM + BYTES; at += PAGE)
+        CHECK_EQUAL(vm_ram_allocate(g->gsp, PAGE), at);
+    for (uint64_t at = MEM + BYTES - PAGE; at >= MEM && at < MEM + BYTES; at -= 2 * PAGE) {
+        CHECK_RC(free_ram(g, at, PAGE), 0);
+        CHECK(largest_is(g, at, PAGE));
+    }
+    CHECK_NONE(vm_ram_allocate(g->gsp, PAGE + 1), ENOMEM);
+    for (uint64_t at = MEM + PAGE; at < MEM + BYTES; at += 2 * PAGE) {
+        CHECK(largest_is(g, at, PAGE));
+        CHECK_EQUAL(vm_ram_allocate(g->gsp, PAGE), at);
+    }
+    return largest_is(g, 0, 0);
+}
+
 static bool marks_what_is_asked_for(struct guest *g, const struct fixture *f)
 {
     (void)f;
@@ -209,6 +228,7 @@ static bool a_refused_registration_is_not_allocated(struct guest *g, const struc
 
 const struct conformance_case guest_alloc_cases[] = {
     {"allocates where it first fits", allocates_where_it_first_fits, {WITH_RAM}},
+    {"fills holes from below", fills_holes_from_below, {WITH_RAM}},
     {"marks what is asked for, to the byte", marks_what_is_asked_for, {WITH_RAM}},
     {"the guest's own RAM is its own", the_guests_own_ram_is_its_own, {WITH_RAM}},
     {"frees what was allocated and nothing else",
