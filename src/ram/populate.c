@@ -265,6 +265,22 @@ static void lower_limits(struct ram *ram, uint64_t pages, int64_t pool)
         hv->ops->set_paging_pool(hv, bytes); /* it can stop half-way */
 }
 
+/* A page that lies in a large extent takes a table to come out of it, and the pool may have none
+ * left. Returns what was put in; without it goes on with what there is. */
+static int64_t add_spare_tables(struct ram *ram, struct range range)
+{
+    uint64_t n = (range.last >> RAM_CHUNK_SHIFT) - (range.first >> RAM_CHUNK_SHIFT) + 1;
+    struct hv *hv = ram->hv;
+    uint64_t bytes;
+
+    if (hv->ops->get_paging_pool(hv, &bytes) < 0)
+        return 0;
+    if (hv->ops->set_paging_pool(hv, bytes + n * HV_PAGE_SIZE) == 0)
+        return (int64_t)(n * HV_PAGE_SIZE);
+    hv->ops->set_paging_pool(hv, bytes); /* it can stop half-way */
+    return 0;
+}
+
 int ram_depopulate(struct ram *ram, struct range range, int64_t pool)
 {
     uint64_t pages = range_length(range) >> HV_PAGE_SHIFT;
@@ -272,6 +288,7 @@ int ram_depopulate(struct ram *ram, struct range range, int64_t pool)
     /* A page that is mapped here would stay the guest's. */
     if (ram_drop(ram, range) < 0)
         return -1;
+    pool += add_spare_tables(ram, range);
     depopulate(ram->hv, range.first >> HV_PAGE_SHIFT, pages);
     /* Who found it to be RAM just before it left the map may have mapped it once more. */
     ram_forget(ram, range);
