@@ -91,7 +91,8 @@ XENGASP_API int guest_add_vdev(struct guest_system *gsp, const char *spec);
 
 /*
  * Ends start-up: vdevs without a location choose one, ranges reach Xen, servers are enabled,
- * dispatch threads start. ENOSPC: Xen has no server or range left. On failure the guest can only be
+ * dispatch threads start. ENOSPC: Xen has no server or range left, or there is no place for the gasp
+ * window; EBUSY: a gasp window for a guest that has run without. On failure the guest can only be
  * closed.
  */
 XENGASP_API int guest_configured(struct guest_system *gsp);

@@ -93,11 +93,9 @@ static int start(struct service *service, struct control **control_r)
         return -1;
     }
     if (guest_configured(service->gsp)) {
-        if (errno == ENOSPC)
-            log_error("Xen has no ioreq server or range left for domain %u (%s)", service->domid,
-                      service->name);
-        else
-            log_error("the guest's vdevs can't start: %s", strerror(errno));
+        log_error("domain %u (%s) can't be served: %s", service->domid, service->name,
+                  errno == ENOSPC ? "no ioreq server, range or address space is left"
+                                  : strerror(errno));
         return -1;
     }
     run_path(path, service->domid, "control");
@@ -193,12 +191,10 @@ static int serve(struct service *service, enum ending *ending_r)
 /*
  * What the socket, xenstore and the pid file say is withdrawn while the guest's lock is held: later
  * it may be the next service's. Clients are hung up on last. Our directory stays while the guest is
- * there and has RAM of ours, which a service started anew must know of.
+ * there and was ever served: a service started anew must know what it has of us.
  */
 static void give_back(struct service *service, struct control *control, enum ending ending)
 {
-    const struct range *ram;
-    bool has_ram = guest_own_ram(service->gsp, &ram) > 0;
     char path[PATH_MAX];
 
     if (control)
@@ -209,7 +205,7 @@ static void give_back(struct service *service, struct control *control, enum end
     guest_close(service->gsp);
     if (ending == DESTROY_DOMAIN)
         destroy_domain(service);
-    if (ending != LEAVE_DOMAIN || !has_ram)
+    if (ending != LEAVE_DOMAIN)
         run_remove(service->domid);
     run_sweep();
     log_line(GUEST_LOG_INFO, "ended");

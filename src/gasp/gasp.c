@@ -224,6 +224,10 @@ int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct gasp_k
     if (rc < 0)
         return -1;
     rc = gasp_take_aside(gasp, kept->window, kept->parking);
+    /* The spare page, if an earlier service has put it there. */
+    if (!rc && range_there(gasp->parking) &&
+        info->nr_gfns == (gasp->parking.last >> HV_PAGE_SHIFT) + 1)
+        gasp->own_pages++;
     if (!rc)
         return 0;
     errno = rc;

@@ -155,6 +155,8 @@ const char *platform_qemu_port(struct range ports);
 int gasp_set_aside(struct gasp *gasp, uint64_t window);
 /* As an earlier service did. 0 or an errno value. */
 int gasp_take_aside(struct gasp *gasp, struct range window, struct range parking);
+/* The first address above RAM and what is set aside. */
+uint64_t gasp_above_all(const struct gasp *gasp);
 /* Populates the spare page if the topmost one is RAM: Xen's log of dirty pages can't name that. */
 void gasp_cover_top(struct gasp *gasp);
 

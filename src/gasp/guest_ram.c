@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A hole that turns out to be none (pages that we didn't know of) is passed over, this often. */
-enum { HOLES_TRIED = 16 };
+/* A hole that turns out to be none (pages that we didn't know of) is passed over, this often: a guest
+ * can put a page wherever it likes. */
+enum { HOLES_TRIED = 256 };
 
 /* RAM can be registered anywhere until the guest is told of it; then in its gasp window alone, as it
  * may use any other hole of its own accord. */
@@ -20,6 +21,13 @@ static bool at_start(const struct gasp *gasp)
 static bool in_window(const struct gasp *gasp, struct range range)
 {
     return range_there(gasp->window) && range_inside(range, gasp->window);
+}
+
+/* A window that is kept from an earlier start is nothing for the start: the guest was told that there
+ * is no RAM. */
+static bool meets_window(const struct gasp *gasp, struct range range)
+{
+    return range_there(gasp->window) && range_overlap(range, gasp->window);
 }
 
 /* Registering changes the map, and code written for seL4 knows no lock. 0 or an errno value. */
@@ -42,6 +50,7 @@ static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
     const struct space_region region = {.range = range,
                                         .flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE};
     struct range *more = realloc(gasp->own_ram, (gasp->n_own_ram + 1) * sizeof(*more));
+    uint64_t pages = range_length(range) >> HV_PAGE_SHIFT;
     struct space_map *map;
     int rc;
 
@@ -53,16 +62,18 @@ static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
         return rc;
     /* Nobody gets it from the allocator before it is there. */
     rc = ram_allocator_add(gasp->ram.allocator, range);
+    /* Counted before Xen has them: the guest's limit is set by it at any moment (balloon.c). */
+    gasp->own_pages += pages;
     if (!rc && ram_populate(&gasp->ram, range, whole_2m, in_window(gasp, range)) < 0) {
         rc = errno;
         ram_allocator_drop(gasp->ram.allocator, range);
     }
     if (rc) {
+        gasp->own_pages -= pages;
         space_map_free(map);
         return rc;
     }
     gasp->own_ram[gasp->n_own_ram++] = range;
-    gasp->own_pages += range_length(range) >> HV_PAGE_SHIFT;
     space_publish(memory, map);
     ram_allocator_give(gasp->ram.allocator, range, 1);
     changed(gasp);
@@ -107,7 +118,7 @@ int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped)
     if (rc)
         return fail(rc);
     rc = whole_pages(gasp, start, bytes, untyped ? RAM_CHUNK_SIZE : HV_PAGE_SIZE, &range);
-    if (!rc && !at_start(gasp) && !in_window(gasp, range))
+    if (!rc && (at_start(gasp) ? meets_window(gasp, range) : !in_window(gasp, range)))
         rc = EBUSY;
     if (!rc)
         rc = check_free(gasp, range);
@@ -172,9 +183,11 @@ static int give_back(struct gasp *gasp, struct range range)
         return rc;
     }
     space_publish(memory, map);
+    gasp->own_pages -= range_length(range) >> HV_PAGE_SHIFT;
     if (ram_depopulate(&gasp->ram, range,
                        pool_of(gasp->own_ram, gasp->n_own_ram) - pool_of(left, n)) < 0) {
         rc = errno;
+        gasp->own_pages += range_length(range) >> HV_PAGE_SHIFT;
         space_publish(memory, old);
         free(left);
         return rc;
@@ -184,7 +197,6 @@ static int give_back(struct gasp *gasp, struct range range)
     gasp->own_ram = left;
     gasp->n_own_ram = n;
     changed(gasp);
-    gasp->own_pages -= range_length(range) >> HV_PAGE_SHIFT;
     return 0;
 }
 
@@ -233,7 +245,7 @@ static int add_ram_inside(struct gasp *gasp, uint64_t bytes, struct range window
         rc = add_ram(gasp, *range_r, false);
         if (rc != EEXIST)
             return rc;
-        window.first = range_r->last + 1;
+        window.first = (gasp->ram.taken | (HV_PAGE_SIZE - 1)) + 1;
     }
     return ENOSPC;
 }
@@ -241,7 +253,7 @@ static int add_ram_inside(struct gasp *gasp, uint64_t bytes, struct range window
 /* Where there is room; 0 or an errno value. */
 static int add_ram_somewhere(struct gasp *gasp, uint64_t bytes, struct range *found_r)
 {
-    uint64_t above = gasp_above_ram(gasp);
+    uint64_t above = gasp_above_all(gasp);
     /* The topmost page stays free: Xen's log of dirty pages can't name it, so nothing of value may
      * lie there. */
     uint64_t top = gasp->space[GASP_MEMORY].limit - HV_PAGE_SIZE;

@@ -50,9 +50,19 @@ static int claim_parking(struct gasp *gasp, struct range range)
     return 0;
 }
 
-int gasp_set_aside(struct gasp *gasp, uint64_t window)
+uint64_t gasp_above_all(const struct gasp *gasp)
 {
     uint64_t above = gasp_above_ram(gasp);
+
+    if (range_there(gasp->window) && gasp->window.last >= above)
+        above = gasp->window.last + 1;
+    if (range_there(gasp->parking) && gasp->parking.last >= above)
+        above = gasp->parking.last + 1;
+    return above;
+}
+
+int gasp_set_aside(struct gasp *gasp, uint64_t window)
+{
     struct range range;
     int rc;
 
@@ -62,17 +72,15 @@ int gasp_set_aside(struct gasp *gasp, uint64_t window)
         if (window > gasp->space[GASP_MEMORY].limit)
             return ENOSPC;
         window = (window + RAM_CHUNK_SIZE - 1) & -RAM_CHUNK_SIZE;
-        rc = find_above(gasp, above, window, &range);
+        rc = find_above(gasp, gasp_above_all(gasp), window, &range);
         if (rc)
             return rc;
         gasp->window = range;
     }
     if (range_there(gasp->parking))
         return 0;
-    if (range_there(gasp->window) && gasp->window.last >= above)
-        above = gasp->window.last + 1;
     /* A guest that leaves no place for it does without. */
-    rc = find_above(gasp, above, PARKING_BYTES, &range);
+    rc = find_above(gasp, gasp_above_all(gasp), PARKING_BYTES, &range);
     return rc == ENOSPC ? 0 : rc ? rc : claim_parking(gasp, range);
 }
 
@@ -85,15 +93,19 @@ int gasp_take_aside(struct gasp *gasp, struct range window, struct range parking
 void gasp_cover_top(struct gasp *gasp)
 {
     struct range spare = {gasp->parking.last - (HV_PAGE_SIZE - 1), gasp->parking.last};
+    bool done = false;
     struct hv_info info;
     uint64_t top;
 
-    if (!range_there(gasp->parking) || gasp->hv->ops->info(gasp->hv, &info) < 0)
+    if (gasp->hv->ops->info(gasp->hv, &info) < 0)
         return;
     top = (info.nr_gfns - 1) << HV_PAGE_SHIFT;
     if (!space_map_meets(gasp->space[GASP_MEMORY].map, (struct range){top, top}, GRF_MEMORY))
         return;
-    if (ram_populate(&gasp->ram, spare, false, true) == 0)
+    errno = ENOSPC;
+    if (range_there(gasp->parking) && spare.first > top)
+        done = ram_populate(&gasp->ram, spare, false, true) == 0;
+    if (done)
         gasp->own_pages++;
     else
         gasp_log(gasp, GUEST_LOG_WARN,

@@ -15,20 +15,25 @@ enum {
 };
 
 /* The toolstack has set the guest's limit by its target alone, as if we had registered nothing. */
-static void raise_limit(struct guest_system *gsp, uint64_t target)
+static int raise_limit(struct guest_system *gsp, uint64_t target)
 {
     uint64_t own = atomic_load(&gsp->gasp.own_pages);
     uint64_t wanted = target + SPARE_PAGES + own;
     struct hv *hv = gsp->hv;
     struct hv_info info;
 
-    if (own == 0 || hv->ops->info(hv, &info) < 0 || info.max_pages >= wanted)
-        return;
-    if (hv->ops->set_max_pages(hv, wanted) < 0)
+    if (own == 0)
+        return 0;
+    if (hv->ops->info(hv, &info) < 0)
+        return -1;
+    if (info.max_pages >= wanted || hv->ops->set_max_pages(hv, wanted) == 0)
+        return 0;
+    if (gasp_may_complain(&gsp->gasp))
         gasp_log(&gsp->gasp, GUEST_LOG_WARN,
                  "the guest's limit (maxmem) could not be raised by the %" PRIu64
                  " MiB that were registered: it may not get back all that it gives up",
                  own >> (20 - HV_PAGE_SHIFT));
+    return -1;
 }
 
 void balloon_target(struct guest_system *gsp)
@@ -36,23 +41,27 @@ void balloon_target(struct guest_system *gsp)
     struct balloon *b = &gsp->balloon;
     uint64_t target;
 
-    if (gsp->hv->ops->memory_target(gsp->hv, &target) < 0 || target == b->target)
+    if (gsp->hv->ops->memory_target(gsp->hv, &target) < 0)
         return;
-    if (b->target != 0)
-        b->quiet_ns = clock_ns() + QUIET_MS * UINT64_C(1000000);
-    b->target = target;
-    if (!gsp->ram_only)
-        raise_limit(gsp, target);
+    if (target != b->target) {
+        if (b->target != 0)
+            b->quiet_ns = clock_ns() + QUIET_MS * UINT64_C(1000000);
+        b->target = target;
+        b->raised = gsp->ram_only;
+    }
+    if (!b->raised)
+        b->raised = raise_limit(gsp, target) == 0;
 }
 
 int balloon_look(struct guest_system *gsp)
 {
     struct balloon *b = &gsp->balloon;
-    uint64_t now = b->quiet_ns ? clock_ns() : 0;
     struct hv_info info;
+    uint64_t now;
 
     if (!b->quiet_ns)
         return -1;
+    now = clock_ns();
     if (now - b->looked_ns < LOOK_EVERY_MS * UINT64_C(1000000))
         return LOOK_EVERY_MS;
     b->looked_ns = now;
@@ -60,6 +69,7 @@ int balloon_look(struct guest_system *gsp)
         b->pages = info.nr_pages;
         b->quiet_ns = now + QUIET_MS * UINT64_C(1000000);
     }
+    balloon_target(gsp);
     /* Before it is over, too: what went since the last look. */
     ram_invalidate(&gsp->gasp.ram);
     if (now >= b->quiet_ns)

@@ -139,8 +139,10 @@ static int run_once(struct guest_system *gsp, struct pollfd fd[2])
     int wait = sooner(LOOK_EVERY_MS, sooner(ram_report(ram), balloon_look(gsp)));
     eventfd_t value;
 
-    /* Each time: a chunk that was in use when it became stale is dropped a little later. */
-    ram_drop_stale(ram);
+    /* Each time: a chunk that was in use when it became stale is dropped a little later. Some, as it
+     * takes long, and other things don't wait. */
+    if (ram_drop_some(ram))
+        wait = 0;
     if (poll(fd, 2, wait) < 0 && errno != EINTR)
         return -1;
     if (fd[0].revents & POLLIN)

@@ -12,6 +12,7 @@
 
 struct balloon {        /* guest_run's alone */
     uint64_t target;    /* seen last; 0: never */
+    bool raised;        /* the limit, for it */
     uint64_t pages;     /* the guest's, at the last look */
     uint64_t looked_ns; /* when that was */
     uint64_t quiet_ns;  /* when looking ends, unless there is something to see; 0: it has */

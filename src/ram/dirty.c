@@ -17,34 +17,52 @@
 
 enum {
     REPORT_EVERY_MS = 50,
+    LOOK_EVERY_MS = 500,
     EXTENTS = 256,        /* in one call to Xen */
     MOST_PAGES = 1 << 20, /* in one extent */
+    TRIES = 3,            /* of a call that Xen or Linux has no memory for */
 };
 
 struct report {
     struct ram *ram;
+    bool failed;
     size_t n;
     struct hv_extent extent[EXTENTS];
 };
 
-/* Xen's log refuses the topmost page of all, and a list of extents that has it. (No RAM of ours
- * lies there, see gasp_cover_top; but a mark is for several pages.) */
-static void tell_singly(struct hv *hv, struct hv_extent e)
+/* Xen's log refuses what ends at the topmost page of all or above it. (No RAM of ours lies there,
+ * see gasp_cover_top; but a mark is for several pages.) */
+static int tell_short(struct hv *hv, struct hv_extent e)
 {
-    for (uint32_t i = 0; i < e.n; i++)
-        hv->ops->modified(hv, 1, &(struct hv_extent){.gfn = e.gfn + i, .n = 1});
+    int rc = -1;
+
+    for (unsigned cut = 0; rc < 0 && cut <= RAM_MARK_PAGES && e.n > 0; cut++, e.n--)
+        rc = hv->ops->modified(hv, 1, &e);
+    return rc;
+}
+
+/* Whether Xen has them, or there is no guest any more. Of a list it takes none or some. */
+static bool told(struct hv *hv, const struct hv_extent extent[], size_t n)
+{
+    bool all = true;
+
+    for (unsigned i = 0; i < TRIES; i++) {
+        if (hv->ops->modified(hv, n, extent) == 0 || errno == ESRCH)
+            return true;
+        if (errno == EINVAL)
+            break;
+    }
+    if (errno != EINVAL)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        all &= tell_short(hv, extent[i]) == 0 || errno == EINVAL || errno == ESRCH;
+    return all;
 }
 
 static void tell(struct report *report)
 {
-    struct hv *hv = report->ram->hv;
-
-    if (report->n > 0 && hv->ops->modified(hv, report->n, report->extent) < 0 && errno == EINVAL) {
-        for (size_t i = 0; i < report->n; i++) {
-            if (hv->ops->modified(hv, 1, &report->extent[i]) < 0)
-                tell_singly(hv, report->extent[i]);
-        }
-    }
+    if (report->n > 0 && !told(report->ram->hv, report->extent, report->n))
+        report->failed = true;
     report->n = 0;
 }
 
@@ -63,24 +81,26 @@ static void add(struct report *report, uint64_t gfn, uint64_t n)
 
 /* Marks that were taken from a chunk: what is written from then on is marked anew. */
 struct taken {
-    uint64_t gfn; /* the chunk's first */
+    struct ram_chunk *chunk;
     uint64_t bits;
 };
 
 static void add_taken(struct report *report, struct taken taken)
 {
+    uint64_t gfn = taken.chunk->index * (uint64_t)RAM_CHUNK_PAGES;
+
     while (taken.bits) {
         unsigned first = (unsigned)__builtin_ctzll(taken.bits);
         uint64_t from = taken.bits >> first;
         unsigned n = ~from ? (unsigned)__builtin_ctzll(~from) : 64;
 
-        add(report, taken.gfn + first * RAM_MARK_PAGES, n * RAM_MARK_PAGES);
+        add(report, gfn + first * RAM_MARK_PAGES, n * RAM_MARK_PAGES);
         taken.bits &= n == 64 ? 0 : ~(((UINT64_C(1) << n) - 1) << first);
     }
 }
 
-/* Who marked what was taken may still be about to write (it marks what is marked already in
- * passing): it is inside a read section. */
+/* A writer stores first and looks at its mark then, and may have seen it just before it was taken;
+ * what it stored is there when its read section is over. What can't be told is marked again. */
 static void tell_taken(struct ram *ram, const struct taken taken[], size_t n)
 {
     struct report report = {.ram = ram};
@@ -91,14 +111,17 @@ static void tell_taken(struct ram *ram, const struct taken taken[], size_t n)
     for (size_t i = 0; i < n; i++)
         add_taken(&report, taken[i]);
     tell(&report);
+    for (size_t i = 0; i < n && report.failed; i++)
+        atomic_fetch_or(&taken[i].chunk->written, taken[i].bits);
+    if (report.failed)
+        ram->unreported = true;
 }
 
 static struct taken take(struct ram_chunk *chunk)
 {
-    return (struct taken){chunk->index * (uint64_t)RAM_CHUNK_PAGES,
-                          atomic_load_explicit(&chunk->written, memory_order_relaxed)
-                              ? atomic_exchange(&chunk->written, 0)
-                              : 0};
+    bool any = atomic_load_explicit(&chunk->written, memory_order_relaxed);
+
+    return (struct taken){chunk, any ? atomic_exchange(&chunk->written, 0) : 0};
 }
 
 void ram_report_chunk(struct ram *ram, struct ram_chunk *chunk)
@@ -147,20 +170,23 @@ static bool mark(struct ram *ram, struct range range)
     return true;
 }
 
+/* Keeps errno, as the caller's own result may be in it. */
 void ram_wrote(struct ram *ram, struct range range)
 {
     struct report report = {.ram = ram};
-    int watcher = ram->watcher;
+    int watcher = ram->watcher, saved = errno;
 
     if (watcher >= 0 && !ram->logging && mark(ram, range)) {
         if (!ram->unreported && !atomic_exchange(&ram->unreported, true))
             eventfd_write(watcher, 1);
+        errno = saved;
         if (ram->watcher >= 0)
             return; /* else it went, perhaps before it saw the marks */
     }
     add(&report, range.first >> HV_PAGE_SHIFT,
         (range.last >> HV_PAGE_SHIFT) - (range.first >> HV_PAGE_SHIFT) + 1);
     tell(&report);
+    errno = saved;
 }
 
 void ram_watch(struct ram *ram, int fd)
@@ -168,22 +194,26 @@ void ram_watch(struct ram *ram, int fd)
     ram->watcher = fd;
     if (fd >= 0)
         return;
-    report_all(ram);
     ram->unreported = false;
+    report_all(ram);
 }
 
 int ram_report(struct ram *ram)
 {
-    uint64_t now;
+    uint64_t now = clock_ns();
+    uint64_t since_ms = (now - ram->reported_ns) / 1000000;
+    int logging;
 
-    if (!ram->unreported && !ram->logging)
-        return -1;
-    now = clock_ns();
-    if (now - ram->reported_ns < REPORT_EVERY_MS * UINT64_C(1000000))
+    /* Also now and then while nothing is written: the first write in a while must not be late. */
+    if (!ram->unreported && !ram->logging && since_ms < LOOK_EVERY_MS)
+        return LOOK_EVERY_MS;
+    if (since_ms < REPORT_EVERY_MS)
         return REPORT_EVERY_MS;
     ram->reported_ns = now;
     ram->unreported = false;
     report_all(ram);
-    ram->logging = ram->hv->ops->logging(ram->hv) == 1;
+    logging = ram->hv->ops->logging(ram->hv);
+    if (logging >= 0)
+        ram->logging = logging;
     return REPORT_EVERY_MS;
 }

@@ -110,19 +110,24 @@ static int set_map(struct ram *ram, uint64_t low, uint64_t high, const struct ra
 
 int ram_extend_hvm_map(struct ram *ram, const struct ram_map_entry *entry, size_t n)
 {
-    union hvm_info_bytes table;
+    union hvm_info_bytes table, before;
     struct hvm_info *info = &table.info;
-    int rc = read_table(ram, &table);
+    int rc = read_table(ram, &table), saved;
     uint64_t high;
 
     if (rc <= 0)
         return rc < 0 ? -1 : 1;
+    before = table;
     high = high_end(info->high_mem_pgend, entry, n);
-    if (set_map(ram, gpa_of(info->low_mem_pgend), high, entry, n) < 0)
-        return -1;
-    if (high == HIGH_RAM || high == gpa_of(info->high_mem_pgend))
-        return 0;
-    info->high_mem_pgend = (uint32_t)(high >> HV_PAGE_SHIFT);
+    if (high > HIGH_RAM)
+        info->high_mem_pgend = (uint32_t)(high >> HV_PAGE_SHIFT);
     info->checksum -= sum(&table);
-    return ram_copy_aside(ram, true, HVM_INFO_GPA, &table, info->length);
+    if (ram_copy_aside(ram, true, HVM_INFO_GPA, &table, info->length) < 0)
+        return -1;
+    if (set_map(ram, gpa_of(info->low_mem_pgend), high, entry, n) == 0)
+        return 0;
+    saved = errno;
+    ram_copy_aside(ram, true, HVM_INFO_GPA, &before, before.info.length);
+    errno = saved;
+    return -1;
 }

@@ -236,7 +236,7 @@ static struct ram_chunk *need_chunk(struct ram *ram, size_t i, struct range rang
 
     if (chunk && chunk->pins == 0 && !chunk_stale(ram, chunk) && !chunk_valid(chunk, i, range) &&
         clock_ns() - chunk->mapped_ns > HOLE_LOOK_AGAIN_MS * UINT64_C(1000000))
-        chunk->generation = 0;
+        __atomic_store_n(&chunk->generation, 0, __ATOMIC_RELAXED);
     if (chunk && chunk_stale(ram, chunk)) {
         unpublish(ram, chunk);
         rcu_wait(ram);
@@ -332,8 +332,8 @@ int ram_drop(struct ram *ram, struct range range)
     return pinned ? fail(EBUSY) : 0;
 }
 
-/* Drops some that are stale; true if there may be more. */
-static bool drop_some(struct ram *ram)
+/* Drops some that are stale since `generation` or before; true if there may be more. */
+static bool drop_some(struct ram *ram, uint64_t generation)
 {
     struct ram_chunk *stale[DROP_AT_ONCE], *chunk, *next;
     size_t n = 0;
@@ -341,7 +341,7 @@ static bool drop_some(struct ram *ram)
     pthread_mutex_lock(&ram->lock);
     for (chunk = LIST_FIRST(&ram->mapped); chunk && n < DROP_AT_ONCE; chunk = next) {
         next = LIST_NEXT(chunk, link);
-        if (!chunk_stale(ram, chunk))
+        if (chunk->pins > 0 || chunk->generation >= generation)
             continue;
         unpublish(ram, chunk);
         stale[n++] = chunk;
@@ -354,8 +354,16 @@ static bool drop_some(struct ram *ram)
     return n == DROP_AT_ONCE;
 }
 
+bool ram_drop_some(struct ram *ram)
+{
+    return drop_some(ram, ram->generation);
+}
+
+/* What became stale meanwhile is left: a guest can make it so as fast as it is mapped again. */
 void ram_drop_stale(struct ram *ram)
 {
-    while (drop_some(ram))
+    uint64_t generation = ram->generation;
+
+    while (drop_some(ram, generation))
         nanosleep(&(struct timespec){.tv_nsec = 1}, NULL); /* lets in who waits for the lock */
 }

@@ -9,20 +9,20 @@
 #include <string.h>
 
 /* A guest that runs is paused for so many pages at a time (16 MiB). */
-enum { PAUSED_PAGES = 4096 };
+enum { PAUSED_PAGES = 4096, UNPAUSE_TRIES = 5 };
 
 struct job {
     struct ram *ram;
     struct range range;
     uint64_t first, n; /* its frames */
     uint64_t done;     /* populated so far, from first */
-    bool whole_2m;
+    bool whole_2m, may_pause;
     uint64_t max_pages_before, pool_before;
     bool max_pages_raised, pool_raised;
 };
 
-/* 0 if no frame of [gfn, end) belongs to the guest. Above the topmost frame there is nothing to look
- * for. */
+/* 0 if no frame of [gfn, end) belongs to the guest; else ram->taken is the first that does. Above
+ * the topmost frame there is nothing to look for. */
 static int prove_hole(struct job *job, uint64_t gfn, uint64_t end, uint64_t nr_gfns)
 {
     int err[RAM_CHUNK_PAGES];
@@ -37,8 +37,10 @@ static int prove_hole(struct job *job, uint64_t gfn, uint64_t end, uint64_t nr_g
             return fail(ENOMEM);
         ram_unmap_aside(job->ram, at, n);
         for (size_t i = 0; i < n; i++) {
-            if (!err[i])
+            if (!err[i]) {
+                job->ram->taken = (gfn + i) << HV_PAGE_SHIFT;
                 return fail(EEXIST);
+            }
         }
         gfn += n;
     }
@@ -168,12 +170,18 @@ static void depopulate(struct hv *hv, uint64_t first, uint64_t pages)
 static void undo(struct job *job)
 {
     struct hv *hv = job->ram->hv;
+    struct hv_info info;
     int saved = errno;
 
     depopulate(hv, job->first, job->done);
+    /* Who reads a neighbour may have mapped what was there meanwhile: it would stay the guest's. */
+    ram_forget(job->ram, job->range);
+    ram_drop_stale(job->ram);
     if (job->pool_raised)
         hv->ops->set_paging_pool(hv, job->pool_before);
-    if (job->max_pages_raised)
+    /* Unless the toolstack has set it anew. */
+    if (job->max_pages_raised && hv->ops->info(hv, &info) == 0 &&
+        info.max_pages == job->max_pages_before + job->n)
         hv->ops->set_max_pages(hv, job->max_pages_before);
     errno = saved;
 }
@@ -202,16 +210,18 @@ static int add_paused(struct job *job, uint64_t end)
     if (rc == 0)
         rc = add_up_to(job, end);
     saved = errno;
-    hv->ops->unpause(hv);
+    /* It must not stay paused because Linux had no memory for the call. */
+    for (unsigned i = 0; i < UNPAUSE_TRIES && hv->ops->unpause(hv) < 0; i++)
+        ;
     errno = saved;
     return rc;
 }
 
-static int add_all(struct job *job, const struct hv_info *info)
+static int add_all(struct job *job)
 {
     uint64_t end = job->first + job->n;
 
-    if (info->never_ran)
+    if (!job->may_pause)
         return add_up_to(job, end);
     while (job->done < job->n) {
         /* At a border of 2 MiB: no extent is cut. */
@@ -229,7 +239,8 @@ int ram_populate(struct ram *ram, struct range range, bool whole_2m, bool may_pa
                       .range = range,
                       .first = range.first >> HV_PAGE_SHIFT,
                       .n = range_length(range) >> HV_PAGE_SHIFT,
-                      .whole_2m = whole_2m};
+                      .whole_2m = whole_2m,
+                      .may_pause = may_pause};
     struct hv_info info;
 
     if (ram->hv->ops->info(ram->hv, &info) < 0)
@@ -240,7 +251,7 @@ int ram_populate(struct ram *ram, struct range range, bool whole_2m, bool may_pa
     /* Before anything is changed, as far as it can be told. */
     if (prove_hole(&job, job.first, job.first + job.n, info.nr_gfns) < 0)
         return -1;
-    if (raise_limits(&job, &info) < 0 || add_all(&job, &info) < 0) {
+    if (raise_limits(&job, &info) < 0 || add_all(&job) < 0) {
         undo(&job);
         return -1;
     }

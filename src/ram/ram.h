@@ -47,6 +47,7 @@ struct ram {
      * before its next use. */
     _Atomic uint64_t generation;
     _Atomic uint64_t pauses; /* of the guest, for its RAM */
+    uint64_t taken;          /* where ram_populate has found a page of the guest's */
     /* Of dirty.c. */
     _Atomic int watcher;     /* eventfd of who calls ram_report; -1: nobody does */
     _Atomic bool logging;    /* Xen logs dirty pages: each write is told at once */
@@ -81,6 +82,8 @@ void ram_invalidate(struct ram *ram);
 /* Drops the chunks that ram_invalidate made stale and nobody has pinned. Not inside a read section.
  */
 void ram_drop_stale(struct ram *ram);
+/* The same of some of them; whether there may be more. */
+bool ram_drop_some(struct ram *ram);
 /* Pins the chunks of a range that lies in RAM, mapped and valid: 0, or -1 with ENOENT or ENOMEM and
  * nothing pinned. */
 int ram_pin(struct ram *ram, struct range range);
@@ -91,8 +94,7 @@ void ram_unpin(struct ram *ram, struct range range);
 /* From now on ram_report is called now and then, also when this eventfd becomes readable; -1: no
  * more. */
 void ram_watch(struct ram *ram, int fd);
-/* Tells what was written; one thread at a time. Returns in how many ms to call it again, -1: when
- * woken. */
+/* Tells what was written; one thread at a time. Returns in how many ms to call it again. */
 int ram_report(struct ram *ram);
 
 /* ---- more RAM (populate.c) ---- */
@@ -101,7 +103,7 @@ int ram_report(struct ram *ram);
  * Gives the guest zeroed RAM at a range of whole pages, which the map has as free. whole_2m: of
  * 2 MiB extents or not at all. A guest that has run is paused, 16 MiB after 16 MiB; may_pause: it
  * may be. -1 and nothing changed: EBUSY (it would have to), EEXIST (the guest has a page there),
- * ENOMEM, EDQUOT.
+ * ENOMEM, EDQUOT. EEXIST sets ram->taken to where.
  */
 int ram_populate(struct ram *ram, struct range range, bool whole_2m, bool may_pause);
 

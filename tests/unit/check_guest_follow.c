@@ -224,6 +224,30 @@ START_TEST(chunks_go_under_writers)
 }
 END_TEST
 
+/* What Xen doesn't take for want of memory isn't forgotten, and errno is the caller's. */
+START_TEST(a_report_that_fails_is_made_again)
+{
+    open_guest(1, false);
+    ram_watch(&gsp->gasp.ram, gsp->work_fd);
+    ck_assert_int_eq(hv_sim_log(gsp->hv, true), 0);
+    write_word(MIB);
+    for (unsigned i = 1; i <= 4; i++) { /* once, then in every try */
+        sim_fail_call(gsp, i, ENOMEM);
+        gsp->gasp.ram.reported_ns = 0;
+        ram_report(&gsp->gasp.ram);
+    }
+    sim_fail_call(gsp, 0, 0);
+    ck_assert(logged(MIB));
+    gsp->gasp.ram.logging = true;
+    write_word(3 * MIB); /* maps */
+    errno = E2BIG;
+    sim_fail_call(gsp, 1, ENOMEM);
+    write_word(3 * MIB + PAGE);
+    ck_assert_int_eq(errno, E2BIG);
+    ck_assert(logged(3 * MIB + PAGE));
+}
+END_TEST
+
 /* Xen's log refuses the topmost page of all, and with it a whole call: what else was in it is told. */
 START_TEST(the_topmost_page_spoils_nothing)
 {
@@ -334,6 +358,7 @@ static Suite *suite(void)
     tcase_add_test(tc, marks_become_extents);
     tcase_add_test(tc, marks_outlive_chunk_and_run);
     tcase_add_test(tc, chunks_go_under_writers);
+    tcase_add_test(tc, a_report_that_fails_is_made_again);
     tcase_add_test(tc, the_topmost_page_spoils_nothing);
     tcase_add_test(tc, a_new_target_is_followed);
     tcase_add_test(tc, the_limit_is_raised_again);

@@ -76,7 +76,7 @@ START_TEST(finds_what_xl_built)
     is_ram(MIB, 64 * MIB - 1);
     is_no_ram(64 * MIB, 0xffffffff);
     ck_assert_uint_eq(gsp->hv->ops->populate(gsp->hv, HV_ORDER_4K, 1, &gfn), 1);
-    ck_assert_uint_eq(vm_ram_register(gsp, 4 * MIB), 68 * MIB); /* past QEMU's page */
+    ck_assert_uint_eq(vm_ram_register(gsp, 4 * MIB), 66 * MIB); /* past QEMU's page */
     guest_close(gsp);
     open_hvm(4 * GIB);
     is_ram(MIB, 0xefffffff);

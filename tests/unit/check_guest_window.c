@@ -156,8 +156,57 @@ START_TEST(pages_of_the_guest_are_not_replaced)
     word = 0;
     ck_assert_int_eq(hv_sim_ram(gsp->hv, false, gfn * PAGE, &word, 8), 0);
     ck_assert_uint_eq(word, 0x4711);
-    /* Without an address the next hole is taken. */
-    ck_assert_uint_ne(vm_ram_register(gsp, 2 * MIB), 0);
+    /* Without an address the next hole is taken, right behind. */
+    ck_assert_uint_ne(vm_ram_register(gsp, 26 * MIB), 0);
+}
+END_TEST
+
+/* Many of them are passed over, one by one. */
+START_TEST(small_holes_are_found)
+{
+    uint64_t gfn;
+
+    open_with(2 * MIB, false);
+    configured();
+    for (unsigned i = 0; i < 100; i++) {
+        gfn = gsp->gasp.window.first / PAGE + 2 * i;
+        ck_assert_uint_eq(gsp->hv->ops->populate(gsp->hv, HV_ORDER_4K, 1, &gfn), 1);
+    }
+    ck_assert_uint_eq(vm_ram_register(gsp, 2 * PAGE), (gfn + 1) * PAGE);
+    ck_assert_uint_eq(vm_ram_register(gsp, PAGE), gsp->gasp.window.first + PAGE);
+}
+END_TEST
+
+/* A service that starts again before the guest's first boot: what the guest was told stays so. */
+START_TEST(a_kept_window_is_nothing_for_the_start)
+{
+    uint64_t start;
+
+    open_with(0, false);
+    ck_assert_int_eq(gasp_set_aside(&gsp->gasp, 4 * MIB), 0);
+    start = vm_ram_register(gsp, MIB);
+    ck_assert_uint_gt(start, gsp->gasp.parking.last);
+    ck_assert_int_eq(register_at(gsp->gasp.window.first, MIB), EBUSY);
+    ck_assert_int_eq(register_at(gsp->gasp.window.first - PAGE, 2 * PAGE), EBUSY);
+    configured();
+    ck_assert_int_eq(register_at(gsp->gasp.window.first, MIB), 0);
+}
+END_TEST
+
+/* The search goes on behind the page that is in the way, not behind all that was wanted. */
+START_TEST(holes_behind_a_page_are_found)
+{
+    uint64_t gfn;
+
+    open_with(64 * MIB, false);
+    configured();
+    gfn = (gsp->gasp.window.first + 20 * MIB) / PAGE;
+    ck_assert_uint_eq(gsp->hv->ops->populate(gsp->hv, HV_ORDER_4K, 1, &gfn), 1);
+    ck_assert_int_eq(register_at(gsp->gasp.window.first, 24 * MIB), EEXIST);
+    ck_assert_uint_eq(gsp->gasp.own_pages, 0);
+    ck_assert_uint_eq(gsp->gasp.ram.taken, gfn * PAGE);
+    ck_assert_uint_eq(vm_ram_register(gsp, 24 * MIB), gfn * PAGE + 2 * MIB);
+    ck_assert_uint_eq(gsp->gasp.own_pages, 24 * 256);
 }
 END_TEST
 
@@ -440,6 +489,9 @@ static Suite *suite(void)
     tcase_add_test(tc, is_chosen_above_all_ram);
     tcase_add_test(tc, takes_ram_while_the_guest_runs);
     tcase_add_loop_test(tc, pages_of_the_guest_are_not_replaced, 0, 4);
+    tcase_add_test(tc, small_holes_are_found);
+    tcase_add_test(tc, a_kept_window_is_nothing_for_the_start);
+    tcase_add_test(tc, holes_behind_a_page_are_found);
     tcase_add_test(tc, a_call_that_fails_leaves_it_as_it_was);
     tcase_add_test(tc, a_guest_that_has_run_gets_none);
     tcase_add_test(tc, one_that_does_not_fit);
