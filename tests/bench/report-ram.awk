@@ -38,11 +38,14 @@ function judge(r, value, other,    k, text, missed) {
     if (k == "share") text = sprintf("%.2f, at least %.2f", ram_judged, ram_limit[r])
     return text (missed ? " MISSED" : "")
 }
+function missing(name) {
+    return name ~ /^vm-memory/ && peer_missing ? peer_missing : "not measured"
+}
 # What stands beside row r, as text.
 function others(r, value, unit,    i, x, text) {
     for (i = 1; i <= ram_besides[r]; i++) {
         x = ram_quartile(ram_beside[r, i], unit)
-        text = text (i > 1 ? ", " : "") ram_beside_what[r, i] " " (x == "" ? "not measured" : figure(x))
+        text = text (i > 1 ? ", " : "") ram_beside_what[r, i] " " (x == "" ? missing(ram_beside[r, i]) : figure(x))
         if (x > 0 && value != "") text = text sprintf(" (%.2f)", value / x)
     }
     return text
@@ -98,6 +101,9 @@ BEGIN {
         row("  extents", "xen.register" r ".extents", ""); limited("most", r / 2 + 2)
         row("  first touch of all, later", "xen.register" r ".touch", "ms"); beside("xen.register" r, "register")
     }
+}
+$1 == "peer" && $3 == "not" {
+    peer_missing = $3 " " $4
 }
 $1 == "ram" {
     v["ram", $2, ++n["ram", $2]] = $3
