@@ -15,10 +15,10 @@ void hv_count_clear(void)
     hv_counts = (struct hv_counts){0};
 }
 
-uint64_t hv_count_ns(void)
+uint64_t hv_count_ticks(void)
 {
-    return hv_counts.populate.ns + hv_counts.depopulate.ns + hv_counts.map.ns + hv_counts.unmap.ns +
-           hv_counts.other.ns;
+    return hv_counts.populate.ticks + hv_counts.depopulate.ticks + hv_counts.map.ticks +
+           hv_counts.unmap.ticks + hv_counts.other.ticks;
 }
 
 int64_t hv_count_heap(void)
@@ -40,12 +40,12 @@ struct entry {
 
 static struct entry enter(void)
 {
-    return (struct entry){.heap = heap_too ? hv_count_heap() : 0, .start = measure_ns()};
+    return (struct entry){.heap = heap_too ? hv_count_heap() : 0, .start = measure_ticks()};
 }
 
 static void leave(struct hv_count *count, struct entry entry, size_t units)
 {
-    count->ns += measure_ns() - entry.start;
+    count->ticks += measure_ticks() - entry.start;
     count->calls++;
     count->units += units;
     if (heap_too)

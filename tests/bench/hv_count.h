@@ -8,7 +8,7 @@
 struct hv_count {
     unsigned long calls;
     unsigned long units; /* extents, or pages mapped */
-    uint64_t ns;
+    uint64_t ticks;
 };
 
 /* Of the one port that was counted, since hv_count_clear. */
@@ -23,8 +23,8 @@ extern struct hv_counts hv_counts;
 void hv_count_install(struct hv *hv);
 void hv_count_clear(void);
 
-/* Time in the port since hv_count_clear. */
-uint64_t hv_count_ns(void);
+/* Time in the port, in ticks of measure.h, since hv_count_clear. */
+uint64_t hv_count_ticks(void);
 
 /* Bytes that are allocated; heap of hv_counts is told only while `on` has been said. */
 int64_t hv_count_heap(void);

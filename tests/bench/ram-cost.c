@@ -19,6 +19,7 @@
 enum { ROUNDS = 5, CHUNK_ROUNDS = 8 };
 
 static const char *prefix; /* of the names: where the guest is */
+static double tick_ns;
 
 static void die(const char *what)
 {
@@ -34,6 +35,11 @@ static void print(const char *name, const char *part, double value)
     measure_print(full, value);
 }
 
+static void print_time(const char *name, const char *part, uint64_t ticks)
+{
+    print(name, part, (double)ticks * tick_ns);
+}
+
 static void read_word(struct guest_system *guest, uint64_t gpa)
 {
     uint64_t word;
@@ -45,35 +51,35 @@ static void read_word(struct guest_system *guest, uint64_t gpa)
 /* First use of all chunks of a range. Returns the time. */
 static uint64_t touch_all(struct guest_system *guest, uint64_t start, uint64_t bytes)
 {
-    uint64_t began = measure_ns();
+    uint64_t began = measure_ticks();
 
     for (uint64_t done = 0; done < bytes; done += RAM_CHUNK_SIZE)
         read_word(guest, start + done);
-    return measure_ns() - began;
+    return measure_ticks() - began;
 }
 
 /* Registers, touches and gives back. */
 static void run_register(struct guest_system *guest, const char *name, uint64_t bytes)
 {
     for (int i = 0; i < ROUNDS; i++) {
-        uint64_t began, ns, start;
+        uint64_t began, ticks, start;
 
         hv_count_clear();
-        began = measure_ns();
+        began = measure_ticks();
         start = vm_ram_register(guest, bytes);
-        ns = measure_ns() - began;
+        ticks = measure_ticks() - began;
         if (!start)
             die("register");
-        print(name, "", (double)ns);
-        print(name, ".populate", (double)hv_counts.populate.ns);
-        print(name, ".map", (double)hv_counts.map.ns);
-        print(name, ".unmap", (double)hv_counts.unmap.ns);
-        print(name, ".limits", (double)hv_counts.other.ns);
-        print(name, ".zero", (double)(ns - hv_count_ns()));
+        print_time(name, "", ticks);
+        print_time(name, ".populate", hv_counts.populate.ticks);
+        print_time(name, ".map", hv_counts.map.ticks);
+        print_time(name, ".unmap", hv_counts.unmap.ticks);
+        print_time(name, ".limits", hv_counts.other.ticks);
+        print_time(name, ".zero", ticks - hv_count_ticks());
         print(name, ".calls", (double)hv_counts.populate.calls);
         print(name, ".extents", (double)hv_counts.populate.units);
         hv_count_clear();
-        print(name, ".touch", (double)touch_all(guest, start, bytes));
+        print_time(name, ".touch", touch_all(guest, start, bytes));
         print(name, ".touch_calls", (double)hv_counts.map.calls);
         if (vm_ram_unregister(guest, start, bytes) < 0)
             die("unregister");
@@ -122,13 +128,13 @@ static void run_touch(struct guest_system *guest)
         uint64_t began;
 
         hv_count_clear();
-        began = measure_ns();
+        began = measure_ticks();
         read_word(guest, gpa);
-        print("touch", "", (double)(measure_ns() - began));
+        print_time("touch", "", measure_ticks() - began);
         print("touch", ".calls", (double)hv_counts.map.calls);
-        began = measure_ns();
+        began = measure_ticks();
         map_pages(guest->hv, at, gpa + RAM_CHUNK_SIZE);
-        print("touch", ".pages", (double)(measure_ns() - began));
+        print_time("touch", ".pages", measure_ticks() - began);
         unmap_pages(guest->hv, at);
     }
     munmap(at, RAM_CHUNK_SIZE);
@@ -158,17 +164,17 @@ static void run_populate(struct hv *hv, uint64_t first)
         hv->ops->set_paging_pool(hv, pool + MIB) < 0)
         die("limits");
     for (int i = 0; i < CHUNK_ROUNDS; i++) {
-        began = measure_ns();
+        began = measure_ticks();
         if (hv->ops->populate(hv, HV_ORDER_2M, 1, &first) != 1)
             die("populate");
-        print("populate", "", (double)(measure_ns() - began));
+        print_time("populate", "", measure_ticks() - began);
         take_back(hv, first);
-        began = measure_ns();
+        began = measure_ticks();
         for (uint64_t gfn = first; gfn < first + RAM_CHUNK_PAGES; gfn++) {
             if (hv->ops->populate(hv, HV_ORDER_4K, 1, &gfn) != 1)
                 die("populate a page");
         }
-        print("populate", ".pages", (double)(measure_ns() - began));
+        print_time("populate", ".pages", measure_ticks() - began);
         take_back(hv, first);
     }
     if (hv->ops->set_paging_pool(hv, pool) < 0 || hv->ops->set_max_pages(hv, info.max_pages) < 0)
@@ -222,6 +228,7 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 2;
     prefix = simulated ? "sim" : "xen";
+    tick_ns = measure_tick_ns();
     if (simulated ? guest_open_sim(&guest, &sim, &options) < 0
                   : guest_open_xen(&guest, (uint32_t)strtoul(argv[1], NULL, 0), &options) < 0)
         die("open");
