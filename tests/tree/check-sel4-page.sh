@@ -6,14 +6,29 @@ set -eu
 cd "$top_srcdir"
 echo 1..1
 rows=0 bad=
+
+# look 'FILE: TEST, ...': whether they are there. A case that is defined is also run, or the compiler complains.
+look()
+{
+    name=$(echo "$1" | sed -n 's/^ *\([a-z0-9_]*\): .*/\1/p')
+    case $name in
+    cases_*) file=tests/conformance/$name.c before='static bool ' ;;
+    *) file=tests/unit/$name.c before='START_TEST\(' ;;
+    esac
+    [ -e "$file" ] || { bad="$bad no test for:$call$1;"; return; }
+    for test in $(echo "${1#*:}" | tr -d ','); do
+        grep -qE "^$before$test\>" "$file" || bad="$bad no $test in $file;"
+    done
+}
+
 while IFS='|' read -r _ call _ _ names _; do
     case $call in *---* | ' call ') continue ;; esac
     rows=$((rows + 1))
-    file=tests/unit/$(echo "$names" | sed -n 's/^ *\(check_[a-z0-9_]*\): .*/\1/p').c
-    [ -e "$file" ] || { bad="$bad no test for:$call$names;"; continue; }
-    for test in $(echo "${names#*:}" | tr -d ','); do
-        grep -qF "START_TEST($test)" "$file" || bad="$bad no $test in $file;"
+    while [ "${names#*;}" != "$names" ]; do
+        look "${names%%;*}"
+        names=${names#*;}
     done
+    look "$names"
 done <<ROWS
 $(grep '^|' docs/sel4.md)
 ROWS
