@@ -191,10 +191,11 @@ static int serve(struct service *service, enum ending *ending_r)
 /*
  * What the socket, xenstore and the pid file say is withdrawn while the guest's lock is held: later
  * it may be the next service's. Clients are hung up on last. Our directory stays while the guest is
- * there and was ever served: a service started anew must know what it has of us.
+ * there and has something of ours, which a service started anew must know of.
  */
 static void give_back(struct service *service, struct control *control, enum ending ending)
 {
+    bool keep = ending == LEAVE_DOMAIN && guest_has_ours(service->gsp);
     char path[PATH_MAX];
 
     if (control)
@@ -205,7 +206,7 @@ static void give_back(struct service *service, struct control *control, enum end
     guest_close(service->gsp);
     if (ending == DESTROY_DOMAIN)
         destroy_domain(service);
-    if (ending != LEAVE_DOMAIN)
+    if (!keep)
         run_remove(service->domid);
     run_sweep();
     log_line(GUEST_LOG_INFO, "ended");

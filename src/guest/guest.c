@@ -227,6 +227,13 @@ size_t guest_own_ram(const struct guest_system *gsp, const struct range **range_
     return gsp->gasp.n_own_ram;
 }
 
+bool guest_has_ours(const struct guest_system *gsp)
+{
+    const struct gasp *gasp = &gsp->gasp;
+
+    return gasp->n_own_ram > 0 || range_there(gasp->window) || range_there(gasp->parking);
+}
+
 void guest_get_stats(struct guest_system *gsp, struct guest_stats *stats_r)
 {
     struct guest_stats sum = {0};

@@ -65,5 +65,8 @@ void guest_ram_changed(struct gasp *gasp);
 
 /* guest.c: the RAM that we registered, or a service before us did; the guest's own is not in it. */
 size_t guest_own_ram(const struct guest_system *gsp, const struct range **range_r);
+/* guest.c: whether something of ours stays in the guest: RAM, or address space that it was told to
+ * keep out of. */
+bool guest_has_ours(const struct guest_system *gsp);
 
 #endif
