@@ -4,7 +4,8 @@
  *   ram-window DOMID WINDOW BYTES COUNT SEED
  * before the guest's first unpause; sets WINDOW bytes aside. At each line on stdin registers BYTES
  * COUNT times and gives them back each time but the last, when it leaves them with the pattern of
- * tests/guests/kernel/pattern.h and prints where. Answers for the guest until stdin ends.
+ * tests/guests/kernel/pattern.h and prints where (before, with another: the guest waits for this one).
+ * Answers for the guest until stdin ends.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -43,13 +44,14 @@ static int on_page(vm_t *vm, uintptr_t gpa, void *vaddr, size_t size, size_t off
 
 static int come_and_go(struct guest_system *guest, uint64_t bytes, uint64_t count, uint64_t seed)
 {
-    struct look look = {.seed = seed};
+    struct look look = {0};
     uint64_t gpa = 0;
 
     for (uint64_t i = 0; i < count; i++) {
         if (i > 0 && vm_ram_unregister(guest, gpa, bytes) < 0)
             return -1;
         gpa = vm_ram_register(guest, bytes);
+        look.seed = i + 1 < count ? ~seed : seed;
         if (gpa == 0 || vm_ram_touch(guest, gpa, bytes, on_page, &look) < 0)
             return -1;
     }
