@@ -4,63 +4,6 @@
 
 enum { PORT = 0x600, BASE = 0xd0000000u };
 
-static struct access get(enum hv_range_type type, uint32_t addr, unsigned size)
-{
-    return (struct access){.type = type, .addr = addr, .size = size};
-}
-
-static struct access put(enum hv_range_type type, uint32_t addr, unsigned size, uint32_t value)
-{
-    return (struct access){.type = type, .addr = addr, .size = size, .write = true, .value = value};
-}
-
-/* The request must be this very access. */
-static bool matches(struct device *d, unsigned vcpu, struct access a)
-{
-    const struct ioreq_slot *slot = &d->page->slot[vcpu];
-
-    CHECK_EQUAL(slot->type, a.type == HV_RANGE_PORT ? IOREQ_PORT : IOREQ_MEMORY);
-    CHECK_EQUAL(slot->addr, a.addr);
-    CHECK_EQUAL(slot->size, a.size);
-    CHECK_EQUAL(slot->count, 1);
-    CHECK_EQUAL(slot->control & ~IOREQ_CONTROL_DF,
-                IOREQ_STATE_READY | (a.write ? 0 : IOREQ_CONTROL_READ));
-    if (a.write)
-        CHECK_EQUAL(slot->data, a.value);
-    return true;
-}
-
-/* vCPU 0 makes the access, and d answers it; what the guest reads comes back. */
-static bool served_with(struct device *d, const struct fixture *f, struct access a, uint64_t data,
-                        uint32_t *value)
-{
-    CHECK_OK(f->start(d->g, 0, &a));
-    if (!asked(d, 0) || !matches(d, 0, a) || !answer(d, 0, data))
-        return false;
-    CHECK_OK(f->wait(d->g, 0, SOON, value));
-    CHECK_EQUAL(state(d, 0), IOREQ_STATE_NONE); /* Xen's doing */
-    return true;
-}
-
-static bool served_by(struct device *d, const struct fixture *f, struct access a)
-{
-    uint32_t value = 0;
-
-    return served_with(d, f, a, 0x12345678, &value);
-}
-
-/* Nobody is asked; a read gives all ones. */
-static bool unclaimed(struct guest *g, const struct fixture *f, struct access a)
-{
-    uint32_t value = 0;
-
-    CHECK_OK(f->start(g, 0, &a));
-    CHECK_OK(f->wait(g, 0, SOON, &value));
-    if (!a.write)
-        CHECK_EQUAL(value, a.size == 4 ? UINT32_MAX : (1u << 8 * a.size) - 1);
-    return true;
-}
-
 static bool reads_and_writes(struct guest *g, const struct fixture *f)
 {
     static const enum hv_range_type type[2] = {HV_RANGE_PORT, HV_RANGE_MEMORY};
@@ -380,19 +323,6 @@ static bool successor_answers(struct guest *g, const struct fixture *f)
     return device_close(&next);
 }
 
-static bool is_invalidate(struct device *d)
-{
-    const struct ioreq_slot *slot = &d->page->slot[0];
-
-    CHECK_EQUAL(slot->type, IOREQ_INVALIDATE);
-    CHECK_EQUAL(slot->addr, 0);
-    CHECK_EQUAL(slot->count, 0);
-    CHECK_EQUAL(slot->size, 4);
-    CHECK_EQUAL(slot->data, UINT64_MAX);
-    CHECK_EQUAL(slot->control, IOREQ_STATE_READY);
-    return true;
-}
-
 /*
  * When a page has gone every enabled server hears of it, before the vCPU's next request or just
  * after it; the vCPU goes on when all have answered.
@@ -415,7 +345,7 @@ static bool invalidate_to_all(struct guest *g, const struct fixture *f)
     while (!heard || !served) { /* in either order */
         CHECK(asked(&d[0], 0));
         if (d[0].page->slot[0].type == IOREQ_INVALIDATE) {
-            CHECK(!heard && is_invalidate(&d[0]) && asked(&d[2], 0) && is_invalidate(&d[2]));
+            CHECK(!heard && is_invalidate(&d[0], 0) && asked(&d[2], 0) && is_invalidate(&d[2], 0));
             CHECK(answer(&d[0], 0, 0));
             CHECK_FAILS(f->wait(g, 0, NOT_NOW, &value), ETIMEDOUT);
             CHECK(answer(&d[2], 0, 0));
