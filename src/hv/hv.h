@@ -149,6 +149,40 @@ struct hv_ops {
     size_t (*populate)(struct hv *hv, unsigned order, size_t n, const uint64_t gfn[]);
     /* Takes pages away again; same return. Stops at the first hole. */
     size_t (*depopulate)(struct hv *hv, unsigned order, size_t n, const uint64_t gfn[]);
+
+    /*
+     * Moves the pages of n frames from `from` on to those from `to` on, one after the other. A page
+     * stays what it is: mappings show it as before. The servers hear IOREQ_INVALIDATE later, as
+     * after depopulate. What lies at the target is freed silently: prove the hole first; it can be
+     * a page of the same call, when `to` is inside the frames that are moved. A read-only page
+     * becomes writable, also when it is moved onto itself, of which nothing else comes. nr_gfns
+     * grows. Xen's log of dirty pages misses the move, and what the guest writes there until the
+     * log is read the next time: tell `modified`.
+     * -1: the pages before the one that failed have moved. EINVAL a hole, 2^32 pages or more, or
+     * `to` is ~0; EOVERFLOW an end above ~0 (nothing moved); ENOMEM no room for a p2m table. That
+     * is either the source's, an extent to be broken up, and the page stays; or the target's, and
+     * the page has lost its place for good, but stays charged. So it does when the target is
+     * beyond the tables' reach (frame 2^36), with ENOENT.
+     */
+    int (*relocate)(struct hv *hv, size_t n, uint64_t from, uint64_t to);
+    /*
+     * Lets the guest only read n pages from gfn on, or write again. Its writes to a read-only page
+     * are dropped and reach no server; a write over two pages is dropped as a whole, unless the
+     * first is no RAM. Our mappings write as before. Forgotten when the page moves, when it is given
+     * back, and over save and restore. A page that becomes writable while Xen logs is one to tell
+     * `modified` of, as one that moved.
+     * -1: EINVAL no pages, 2^32 or more, or an end above the topmost frame (nothing done), or a
+     * hole; ENOMEM no room for the table that breaks an extent up. The pages before are done.
+     */
+    int (*set_ram_type)(struct hv *hv, bool read_only, size_t n, uint64_t gfn);
+    /*
+     * Makes the guest's accesses to frames [first, last] go past the caches, or ends that. Xen heeds
+     * it for guests with hardware of their own only (an IOMMU or I/O memory); for others it does
+     * nothing. ENOTSUP: the processor can't (AMD's nested paging). ENOSPC 64 ranges; EBUSY overlaps
+     * one without being it; ENOENT there is none to end; EINVAL.
+     */
+    int (*set_uncached)(struct hv *hv, bool on, uint64_t first_gfn, uint64_t last_gfn);
+
     int (*set_max_pages)(struct hv *hv, uint64_t max_pages);
     /* Memory from which Xen makes the guest's p2m tables, in bytes (whole pages). */
     int (*get_paging_pool)(struct hv *hv, uint64_t *bytes_r);

@@ -64,7 +64,8 @@ void hv_sim_destroy(
 
 /*
  * Faults. nth counts from 1 among all calls through the table from now on; 0 turns it off. What only gives back
- * (closing, unmapping, unbinding) cannot be refused and does not count. A failing populate does half of its work.
+ * (closing, unmapping, unbinding) cannot be refused and does not count. A failing populate, depopulate, relocate
+ * or set_ram_type does half of its work.
  */
 void hv_sim_fail_call(struct hv *hv, unsigned long nth, int error);
 unsigned long hv_sim_calls(struct hv *hv); /* calls made since open */

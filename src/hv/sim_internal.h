@@ -16,8 +16,12 @@
 #include "hv/sim.h"
 
 #define SIM_NO_FRAME UINT64_MAX
-/* In sim.frame[]: it is the guest's. The other bits count mappings. */
+/* In sim.frame[]: it is the guest's, who may not write it. The other bits count mappings. */
 #define SIM_FRAME_OWNED 0x80000000u
+#define SIM_FRAME_READ_ONLY 0x40000000u
+
+/* Of a page that isn't watched what the guest writes is missed. */
+enum { SIM_LOG_CLEAN, SIM_LOG_DIRTY, SIM_LOG_UNWATCHED };
 
 enum {
     SIM_RANGE_TYPES = HV_RANGE_PCI + 1,
@@ -25,6 +29,7 @@ enum {
     SIM_PORTS = 1 + SIM_TOOLSTACK_PORTS + HV_MAX_SERVERS * IOREQ_MAX_VCPUS,
     SIM_LOCAL_PORTS = 4096,
     SIM_MEMORY_MAP_MAX = 128,
+    SIM_UNCACHED_MAX = 64,
 };
 
 /* One of the guest's event channels that belong to Xen: a server's, for one vCPU. */
@@ -74,11 +79,13 @@ struct sim_ioreq_map {
     struct ioreq_page *at;
 };
 
+struct sim_range {
+    uint64_t first, last;
+};
+
 struct sim_ranges {
     unsigned n;
-    struct sim_range {
-        uint64_t first, last;
-    } r[HV_MAX_RANGES]; /* ascending, never adjacent */
+    struct sim_range r[HV_MAX_RANGES]; /* ascending, never adjacent */
 };
 
 struct sim_server {
@@ -148,7 +155,7 @@ struct sim {
     uint8_t *machine;
     uint64_t nr_frames;
     uint32_t *frame;      /* how often each is mapped, and SIM_FRAME_OWNED */
-    uint8_t *dirty;       /* what the log has of each, while one is kept */
+    uint8_t *dirty;       /* what the log has of each (SIM_LOG_*), while one is kept */
     uint16_t *chunk_used; /* frames in use of each 2 MiB */
     uint64_t chunk_hint;  /* no frame is free below */
     uint64_t host_free;
@@ -158,6 +165,8 @@ struct sim {
     uint64_t pool_pages, pool_used;
     struct sim_table *p2m;
     void *maps; /* tsearch tree of struct sim_map, by address */
+    unsigned n_uncached;
+    struct sim_range uncached[SIM_UNCACHED_MAX]; /* frames */
 
     /* Servers and events. */
     struct sim_server *server[HV_MAX_SERVERS];
@@ -196,6 +205,13 @@ void *hv_sim_mem_at(struct sim *sim, uint64_t gpa); /* NULL: a hole; good up to 
 bool hv_sim_mem_copy(struct sim *sim, bool write, uint64_t gpa, void *buf, size_t size);
 
 uint64_t hv_sim_p2m_get(const struct sim *sim, uint64_t gfn);
+/* order: 0 or 9. mfn SIM_NO_FRAME: takes it away. -1: ENOMEM no room in the pool; ENOENT no such
+ * address. */
+int hv_sim_p2m_set(struct sim *sim, uint64_t gfn, unsigned order, uint64_t mfn);
+bool hv_sim_depopulate_page(struct sim *sim, uint64_t gfn); /* false: a hole, or as above */
+/* A page has left its place: every vCPU of a guest that ran tells the servers, some time. */
+void hv_sim_invalidate_later(struct sim *sim);
+bool hv_sim_mem_read_only(const struct sim *sim, uint64_t gpa); /* false, too: a hole */
 /* A frame that is neither the guest's nor mapped goes back to the host; until then it stays
  * charged. */
 void hv_sim_frame_settle(struct sim *sim, uint64_t mfn);
@@ -206,9 +222,15 @@ int hv_sim_set_max_pages(struct hv *hv, uint64_t max_pages);
 int hv_sim_get_paging_pool(struct hv *hv, uint64_t *bytes_r);
 int hv_sim_set_paging_pool(struct hv *hv, uint64_t bytes);
 
+/* sim_place.c */
+
+int hv_sim_relocate(struct hv *hv, size_t n, uint64_t from, uint64_t to);
+int hv_sim_set_ram_type(struct hv *hv, bool read_only, size_t n, uint64_t gfn);
+int hv_sim_set_uncached(struct hv *hv, bool on, uint64_t first_gfn, uint64_t last_gfn);
+
 /* sim_log.c */
 
-void hv_sim_log_mark(struct sim *sim, uint64_t gfn, uint64_t n); /* under the lock */
+void hv_sim_log_write(struct sim *sim, uint64_t gfn); /* under the lock: the guest has written */
 int hv_sim_modified(struct hv *hv, size_t n, const struct hv_extent extent[]);
 int hv_sim_logging(struct hv *hv);
 

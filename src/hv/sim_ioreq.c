@@ -382,8 +382,11 @@ static int access_page(struct sim *sim, struct sim_vcpu *v, bool write, uint64_t
     if (settle(sim, v, wait) < 0 || lock_running(sim, v, wait) < 0)
         return -1;
     ram = hv_sim_mem_at(sim, gpa);
-    if (ram)
+    if (ram && !(write && hv_sim_mem_read_only(sim, gpa))) {
         copy_ram(ram, write, value, size);
+        if (write)
+            hv_sim_log_write(sim, gpa >> HV_PAGE_SHIFT);
+    }
     pthread_mutex_unlock(&sim->lock);
     for (done = 0; !ram && done < size; done += n) {
         while (n > size - done)
@@ -397,14 +400,34 @@ static int access_page(struct sim *sim, struct sim_vcpu *v, bool write, uint64_t
     return 0;
 }
 
+/*
+ * A write over two pages that Xen has to emulate, as one of them is read-only: it gives all of it up
+ * when it comes to that page, and only where the first is no RAM does it look at each alone.
+ */
+static int drop_write(struct sim *sim, struct sim_vcpu *v, uint64_t gpa, struct sim_wait *wait,
+                      bool *dropped_r)
+{
+    if (settle(sim, v, wait) < 0 || lock_running(sim, v, wait) < 0)
+        return -1;
+    *dropped_r = hv_sim_mem_at(sim, gpa) &&
+                 (hv_sim_mem_read_only(sim, gpa) || hv_sim_mem_read_only(sim, gpa + HV_PAGE_SIZE));
+    pthread_mutex_unlock(&sim->lock);
+    return 0;
+}
+
 static int access_memory(struct sim *sim, struct sim_vcpu *v, bool write, uint64_t gpa,
                          unsigned size, uint64_t *value, struct sim_wait *wait)
 {
     unsigned low = (unsigned)(HV_PAGE_SIZE - gpa % HV_PAGE_SIZE);
+    bool dropped = false;
     uint64_t high;
 
     if (low >= size)
         return access_page(sim, v, write, gpa, size, value, wait);
+    if (write && drop_write(sim, v, gpa, wait, &dropped) < 0)
+        return -1;
+    if (dropped)
+        return 0;
     high = *value >> low * 8;
     if (access_page(sim, v, write, gpa, low, value, wait) < 0 ||
         access_page(sim, v, write, gpa + low, size - low, &high, wait) < 0)

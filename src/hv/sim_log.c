@@ -28,18 +28,27 @@ bool hv_sim_logged(struct hv *hv, uint64_t gfn)
     pthread_mutex_lock(&sim->lock);
     mfn = hv_sim_p2m_get(sim, gfn);
     if (sim->dirty && mfn != SIM_NO_FRAME)
-        logged = sim->dirty[mfn];
+        logged = sim->dirty[mfn] == SIM_LOG_DIRTY;
     pthread_mutex_unlock(&sim->lock);
     return logged;
 }
 
-void hv_sim_log_mark(struct sim *sim, uint64_t gfn, uint64_t n)
+void hv_sim_log_write(struct sim *sim, uint64_t gfn)
 {
-    for (uint64_t i = 0; sim->dirty && i < n; i++) {
-        uint64_t mfn = hv_sim_p2m_get(sim, gfn + i);
+    uint64_t mfn = sim->dirty ? hv_sim_p2m_get(sim, gfn) : SIM_NO_FRAME;
+
+    if (mfn != SIM_NO_FRAME && sim->dirty[mfn] == SIM_LOG_CLEAN)
+        sim->dirty[mfn] = SIM_LOG_DIRTY;
+}
+
+/* Under the lock. */
+static void mark(struct sim *sim, const struct hv_extent *e)
+{
+    for (uint64_t i = 0; i < e->n; i++) {
+        uint64_t mfn = hv_sim_p2m_get(sim, e->gfn + i);
 
         if (mfn != SIM_NO_FRAME)
-            sim->dirty[mfn] = 1;
+            sim->dirty[mfn] = SIM_LOG_DIRTY;
     }
 }
 
@@ -60,7 +69,7 @@ int hv_sim_modified(struct hv *hv, size_t n, const struct hv_extent extent[])
         if (end <= extent[i].gfn || end > sim->max_gfn || extent[i].zero)
             error = EINVAL;
         else
-            hv_sim_log_mark(sim, extent[i].gfn, extent[i].n);
+            mark(sim, &extent[i]);
     }
     pthread_mutex_unlock(&sim->lock);
     if (!error)

@@ -103,7 +103,7 @@ void hv_sim_frame_settle(struct sim *sim, uint64_t mfn)
 
 static void frame_disown(struct sim *sim, uint64_t mfn)
 {
-    sim->frame[mfn] &= ~SIM_FRAME_OWNED;
+    sim->frame[mfn] &= ~(SIM_FRAME_OWNED | SIM_FRAME_READ_ONLY);
     hv_sim_frame_settle(sim, mfn);
 }
 
@@ -168,15 +168,16 @@ static struct sim_table *p2m_descend(struct sim *sim, uintptr_t *entry)
     return table;
 }
 
-/* order: 0 or 9. mfn SIM_NO_FRAME: takes it away. -1: no room in the pool, or no such address. */
-static int p2m_set(struct sim *sim, uint64_t gfn, unsigned order, uint64_t mfn)
+int hv_sim_p2m_set(struct sim *sim, uint64_t gfn, unsigned order, uint64_t mfn)
 {
     struct sim_table *table = sim->p2m;
     unsigned shift = TOP_SHIFT;
     uintptr_t *entry, old;
 
+    errno = ENOENT;
     if (gfn >> GFN_BITS)
         return -1;
+    errno = ENOMEM;
     for (; shift > order; shift -= TABLE_BITS) {
         table = p2m_descend(sim, &table->entry[(gfn >> shift) % TABLE_ENTRIES]);
         if (!table)
@@ -198,7 +199,7 @@ static int p2m_set_extent(struct sim *sim, uint64_t gfn, unsigned order, uint64_
     uint64_t i;
 
     for (i = 0; i >> order == 0; i += UINT64_C(1) << step)
-        if (p2m_set(sim, gfn + i, step, mfn + i) < 0)
+        if (hv_sim_p2m_set(sim, gfn + i, step, mfn + i) < 0)
             return -1;
     return 0;
 }
@@ -222,16 +223,22 @@ static bool populate_extent(struct sim *sim, unsigned order, uint64_t gfn)
     return p2m_set_extent(sim, gfn, order, mfn) == 0;
 }
 
-static bool depopulate_page(struct sim *sim, uint64_t gfn)
+void hv_sim_invalidate_later(struct sim *sim)
 {
-    uint64_t mfn = hv_sim_p2m_get(sim, gfn);
     unsigned i;
 
-    if (mfn == SIM_NO_FRAME || p2m_set(sim, gfn, HV_ORDER_4K, SIM_NO_FRAME) < 0)
-        return false;
-    frame_disown(sim, mfn);
     for (i = 0; i < sim->max_vcpus && !sim->never_ran; i++)
         atomic_store(&sim->vcpu[i].invalidate, true);
+}
+
+bool hv_sim_depopulate_page(struct sim *sim, uint64_t gfn)
+{
+    uint64_t mfn = hv_sim_p2m_get(sim, gfn);
+
+    if (mfn == SIM_NO_FRAME || hv_sim_p2m_set(sim, gfn, HV_ORDER_4K, SIM_NO_FRAME) < 0)
+        return false;
+    frame_disown(sim, mfn);
+    hv_sim_invalidate_later(sim);
     return true;
 }
 
@@ -243,7 +250,7 @@ static bool depopulate_extent(struct sim *sim, unsigned order, uint64_t gfn)
     if (order > MAX_ORDER)
         return false;
     for (i = 0; i >> order == 0; i++)
-        if (!depopulate_page(sim, gfn + i))
+        if (!hv_sim_depopulate_page(sim, gfn + i))
             return false;
     return true;
 }
@@ -347,8 +354,8 @@ int hv_sim_balloon(struct hv *hv, bool out, uint64_t gfn, uint64_t n)
     uint64_t i = 0;
 
     pthread_mutex_lock(&sim->lock);
-    while (i < n &&
-           (out ? depopulate_page(sim, gfn + i) : populate_extent(sim, HV_ORDER_4K, gfn + i)))
+    while (i < n && (out ? hv_sim_depopulate_page(sim, gfn + i)
+                         : populate_extent(sim, HV_ORDER_4K, gfn + i)))
         i++;
     pthread_mutex_unlock(&sim->lock);
     if (i == n)
@@ -364,6 +371,13 @@ void *hv_sim_mem_at(struct sim *sim, uint64_t gpa)
     uint64_t mfn = hv_sim_p2m_get(sim, gpa >> HV_PAGE_SHIFT);
 
     return mfn == SIM_NO_FRAME ? NULL : sim->machine + (mfn << HV_PAGE_SHIFT) + gpa % HV_PAGE_SIZE;
+}
+
+bool hv_sim_mem_read_only(const struct sim *sim, uint64_t gpa)
+{
+    uint64_t mfn = hv_sim_p2m_get(sim, gpa >> HV_PAGE_SHIFT);
+
+    return mfn != SIM_NO_FRAME && sim->frame[mfn] & SIM_FRAME_READ_ONLY;
 }
 
 static bool all_present(struct sim *sim, uint64_t gpa, size_t size)
@@ -388,11 +402,11 @@ bool hv_sim_mem_copy(struct sim *sim, bool write, uint64_t gpa, void *buf, size_
     for (; size > 0; size -= n, gpa += n, p += n) {
         n = HV_PAGE_SIZE - gpa % HV_PAGE_SIZE;
         n = n < size ? n : size;
-        if (write) {
-            memcpy(hv_sim_mem_at(sim, gpa), p, n);
-            hv_sim_log_mark(sim, gpa >> HV_PAGE_SHIFT, 1);
-        } else {
+        if (!write) {
             memcpy(p, hv_sim_mem_at(sim, gpa), n);
+        } else if (!hv_sim_mem_read_only(sim, gpa)) {
+            memcpy(hv_sim_mem_at(sim, gpa), p, n);
+            hv_sim_log_write(sim, gpa >> HV_PAGE_SHIFT);
         }
     }
     return true;

@@ -120,6 +120,9 @@ static bool nothing_works_on_no_guest(struct guest *g, const struct fixture *f)
     CHECK_EQUAL(map_error(g, 0), ESRCH);
     CHECK_EQUAL(populate_run(g, 0, 1), 0);
     CHECK_EQUAL(depopulate_run(g, 0, 1), 0);
+    CHECK_FAILS(OPS(g)->relocate(g->hv, 1, 0, 1), ESRCH);
+    CHECK_FAILS(OPS(g)->set_ram_type(g->hv, true, 1, 0), ESRCH);
+    CHECK_FAILS(OPS(g)->set_uncached(g->hv, true, 0, 1), ESRCH);
     CHECK_FAILS(OPS(g)->set_max_pages(g->hv, 1), ESRCH);
     CHECK_FAILS(OPS(g)->get_paging_pool(g->hv, &bytes), ESRCH);
     CHECK_FAILS(OPS(g)->set_paging_pool(g->hv, HV_PAGE_SIZE), ESRCH);
@@ -160,6 +163,8 @@ static bool dying_while_mapped(struct guest *g, const struct fixture *f)
     CHECK_EQUAL(map_error(g, 0x11), EINVAL);
     CHECK_EQUAL(populate_run(g, 0x20, 1), 0);
     CHECK_EQUAL(depopulate_run(g, 0x10, 1), 0);
+    CHECK_FAILS(OPS(g)->relocate(g->hv, 1, 0x10, 0x12), EINVAL);
+    CHECK_FAILS(OPS(g)->set_ram_type(g->hv, true, 1, 0x10), EINVAL);
     CHECK_OK(OPS(g)->set_max_pages(g->hv, 100));
     CHECK_OK(OPS(g)->modified(g->hv, 1, &(struct hv_extent){.gfn = 0x10, .n = 1}));
     CHECK(!OPS(g)->server_exists(g->hv, id));

@@ -177,6 +177,8 @@ static int run_all(void *arg)
         page_cases,
         event_cases,
         drive_cases,
+        relocate_cases,
+        type_cases,
         info_cases,
         end_cases,
         MORE_CASES,
