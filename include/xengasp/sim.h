@@ -17,8 +17,8 @@
 extern "C" {
 #endif
 
-/* An access of 1, 2, 4 or 8 bytes as an instruction makes it, RAM or not; type QST_MEMORY or
- * QST_X86_IO. */
+/* An access of 1, 2, 4 or 8 bytes as an instruction makes it, RAM or not; type QST_MEMORY,
+ * QST_X86_IO, or QST_PCI, whose addr is QSL_PCI_MAKE_LOC plus a register (1, 2 or 4 bytes). */
 XENGASP_API int sim_read(struct guest_system *gsp, unsigned vcpu, unsigned type, uint64_t addr,
                          unsigned size, uint64_t *value_r);
 XENGASP_API int sim_write(struct guest_system *gsp, unsigned vcpu, unsigned type, uint64_t addr,

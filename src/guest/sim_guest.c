@@ -19,10 +19,10 @@ static int check(struct guest_system *gsp, unsigned vcpu, unsigned type, unsigne
 {
     struct hv_info info;
 
-    if (!gsp->simulated || (type != QST_MEMORY && type != QST_X86_IO))
+    if (!gsp->simulated || (type != QST_MEMORY && type != QST_X86_IO && type != QST_PCI))
         return refuse(ENOTSUP);
     if (vcpu >= gsp->n_cpus || (size != 1 && size != 2 && size != 4 && size != 8) ||
-        (type == QST_X86_IO && size == 8))
+        (type != QST_MEMORY && size == 8))
         return refuse(EINVAL);
     if (!atomic_exchange(&gsp->sim_driven, true) && gsp->hv->ops->info(gsp->hv, &info) == 0 &&
         info.paused)
@@ -32,7 +32,14 @@ static int check(struct guest_system *gsp, unsigned vcpu, unsigned type, unsigne
 
 static enum hv_range_type range_type(unsigned type)
 {
-    return type == QST_MEMORY ? HV_RANGE_MEMORY : HV_RANGE_PORT;
+    switch (type) {
+    case QST_MEMORY:
+        return HV_RANGE_MEMORY;
+    case QST_PCI:
+        return HV_RANGE_PCI;
+    default:
+        return HV_RANGE_PORT;
+    }
 }
 
 int sim_read(struct guest_system *gsp, unsigned vcpu, unsigned type, uint64_t addr, unsigned size,
@@ -61,6 +68,8 @@ int sim_rep(struct guest_system *gsp, unsigned vcpu, const struct sim_rep *rep)
 
     if (check(gsp, vcpu, rep->type, rep->size) < 0)
         return -1;
+    if (rep->type == QST_PCI) /* no string instruction goes there */
+        return refuse(ENOTSUP);
     /* As Xen, in requests whose elements stay inside one page on both sides. */
     while (left > 0) {
         struct ioreq_slot req = {

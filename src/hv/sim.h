@@ -34,7 +34,8 @@ int hv_sim_request(struct hv *hv, unsigned vcpu, struct ioreq_slot *req, int tim
 
 /*
  * An access as an instruction makes it: RAM directly, the rest as requests, divided at page borders as Xen
- * does. write: *value goes out; else it comes back, zero-extended.
+ * does. write: *value goes out; else it comes back, zero-extended. HV_RANGE_PCI: 1, 2 or 4 bytes at SBDF << 32 |
+ * register; a guest may also go by the ports 0xcf8 and 0xcfc.
  */
 int hv_sim_access(struct hv *hv, unsigned vcpu, enum hv_range_type type, bool write, uint64_t addr,
                   unsigned size, uint64_t *value, int timeout_ms);

@@ -168,6 +168,8 @@ struct sim {
     unsigned n_uncached;
     struct sim_range uncached[SIM_UNCACHED_MAX]; /* frames */
 
+    uint32_t pci_address; /* what the guest wrote to port 0xcf8 last */
+
     /* Servers and events. */
     struct sim_server *server[HV_MAX_SERVERS];
     LIST_HEAD(, sim_ioreq_map) ioreq_map_list;

@@ -8,6 +8,11 @@
 
 enum { SPINS = 400 }; /* before a vCPU goes to sleep: some 10 us */
 
+#define PCI_ADDRESS_PORT 0xcf8u
+#define PCI_DATA_PORT 0xcfcu /* up to 0xcff */
+#define PCI_ADDRESS_ON 0x80000000u
+enum { PCI_REGISTERS = 4096 };
+
 /* ---- sleeping and waking ---- */
 
 void hv_sim_vcpu_wake(struct sim_vcpu *v)
@@ -264,17 +269,40 @@ static void unclaimed(struct sim *sim, struct ioreq_slot *req)
     }
 }
 
+/*
+ * PCI's own ports. Xen notes the address that is written, and whoever claims that port gets it, too.
+ * While an address is on, the data ports are a register of a function, and ports no more.
+ */
+static struct ioreq_slot decode_pci(struct sim *sim, const struct ioreq_slot *req)
+{
+    struct ioreq_slot out = *req;
+    uint32_t address;
+
+    if (req->type == IOREQ_PORT && req->addr == PCI_ADDRESS_PORT && req->size == 4 &&
+        !(req->control & (IOREQ_CONTROL_READ | IOREQ_CONTROL_DATA_IS_PTR)))
+        sim->pci_address = (uint32_t)req->data;
+    address = sim->pci_address;
+    if (req->type == IOREQ_PORT && (req->addr & ~UINT64_C(3)) == PCI_DATA_PORT &&
+        address & PCI_ADDRESS_ON) {
+        out.type = IOREQ_PCI_CONFIG;
+        out.addr = (uint64_t)(address >> 8 & 0xffff) << 32 | (address & 0xfc) | (req->addr & 3);
+    }
+    return out;
+}
+
 static int request(struct sim *sim, struct sim_vcpu *v, struct ioreq_slot *req,
                    struct sim_wait *wait)
 {
+    struct ioreq_slot decoded;
     struct sim_server *s;
     bool sent = true;
 
     if (settle(sim, v, wait) < 0 || lock_running(sim, v, wait) < 0)
         return -1;
-    s = hv_sim_server_select(sim, req);
+    decoded = decode_pci(sim, req);
+    s = hv_sim_server_select(sim, &decoded);
     if (s) {
-        sent = send(sim, v, s, req);
+        sent = send(sim, v, s, &decoded);
         if (!sent)
             hv_sim_crash(sim);
     } else {
@@ -436,6 +464,13 @@ static int access_memory(struct sim *sim, struct sim_vcpu *v, bool write, uint64
     return 0;
 }
 
+/* 1, 2 or 4 bytes of one function. */
+static bool is_config_access(uint64_t addr, unsigned size)
+{
+    return (size == 1 || size == 2 || size == 4) &&
+           (addr & UINT32_MAX) + size <= (unsigned)PCI_REGISTERS;
+}
+
 int hv_sim_access(struct hv *hv, unsigned vcpu, enum hv_range_type type, bool write, uint64_t addr,
                   unsigned size, uint64_t *value, int timeout_ms)
 {
@@ -443,7 +478,8 @@ int hv_sim_access(struct hv *hv, unsigned vcpu, enum hv_range_type type, bool wr
     struct sim_wait wait = {.timeout_ms = timeout_ms};
     struct sim_vcpu *v;
 
-    if (vcpu >= sim->max_vcpus || size == 0 || size > 8 || addr > UINT64_MAX - (size - 1)) {
+    if (vcpu >= sim->max_vcpus || size == 0 || size > 8 || addr > UINT64_MAX - (size - 1) ||
+        (type == HV_RANGE_PCI && !is_config_access(addr, size))) {
         errno = EINVAL;
         return -1;
     }

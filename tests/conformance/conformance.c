@@ -177,6 +177,7 @@ static int run_all(void *arg)
         page_cases,
         event_cases,
         drive_cases,
+        pci_cases,
         relocate_cases,
         type_cases,
         info_cases,
