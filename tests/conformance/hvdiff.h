@@ -29,6 +29,8 @@ enum kind {
     DEPOPULATE,
     DEPOPULATE_2M,
     POPULATE_ABSURD,
+    RELOCATE,
+    SET_TYPE,
     MAP,
     MAP_ASIDE,
     UNMAP,
@@ -74,7 +76,7 @@ struct op {
     int prot;
     unsigned server;
     enum hv_range_type type;
-    uint64_t first, last; /* a range; or a value to set */
+    uint64_t first, last; /* a range; a value to set; the first frame (index) to move to */
     bool on;
     size_t n;
     unsigned frame[MAX_LIST]; /* index into the frames above */
@@ -112,12 +114,15 @@ struct page_content {
     uint64_t value[SPOTS];
 };
 
+enum frame_type { WRITABLE, READ_ONLY, UNSURE };
+
 struct model {
     uint64_t random;
     unsigned number;
     bool running, dying;
     unsigned pauses;
     unsigned frame[FRAMES];  /* page that lies there; 0: none */
+    uint8_t type[FRAMES];    /* whether the guest may write it; */
     unsigned window[WINDOW]; /* page that is mapped there; 0: none */
     unsigned nr_pages;       /* pages there have been: they are numbered from 1 */
     struct page_content *content;

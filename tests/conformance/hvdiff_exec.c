@@ -56,6 +56,8 @@ static const char *const names[KINDS] = {
     [END] = "destroy guest",
     [RELEASE] = "release mappings",
     [POPULATE_ABSURD] = "populate beyond the tables",
+    [RELOCATE] = "relocate",
+    [SET_TYPE] = "set_ram_type",
 };
 
 void say(struct outcome *out, const char *format, ...)
@@ -124,6 +126,20 @@ static void change_memory(struct back_end *b, const struct op *op)
     say(&b->out, " %zu from %#llx", op->n, (unsigned long long)gfn[0]);
     result(&b->out, (more ? OPS(b)->populate : OPS(b)->depopulate)(
                         HV(b), big ? HV_ORDER_2M : HV_ORDER_4K, op->n, gfn));
+}
+
+static void change_place(struct back_end *b, const struct op *op)
+{
+    uint64_t from = frame_gfn(op->frame[0]), to = frame_gfn(op->first);
+
+    say(&b->out, " %zu from %#llx", op->n, (unsigned long long)from);
+    if (op->kind == RELOCATE) {
+        say(&b->out, " to %#llx", (unsigned long long)to);
+        result(&b->out, OPS(b)->relocate(HV(b), op->n, from, to));
+    } else {
+        say(&b->out, "%s", op->on ? " read-only" : "");
+        result(&b->out, OPS(b)->set_ram_type(HV(b), op->on, op->n, from));
+    }
 }
 
 static void map(struct back_end *b, const struct op *op)
@@ -422,6 +438,10 @@ void execute(struct back_end *b, const struct op *op, const struct model *m)
     case DEPOPULATE:
     case DEPOPULATE_2M:
         change_memory(b, op);
+        break;
+    case RELOCATE:
+    case SET_TYPE:
+        change_place(b, op);
         break;
     case MAP:
     case MAP_ASIDE:

@@ -16,7 +16,8 @@ static const unsigned weight[KINDS] = {
     [ENABLE] = 5,    [EXISTS] = 2,      [MAP_RANGE] = 14,      [UNMAP_RANGE] = 12,
     [COMB] = 1,      [PAGE_MAP] = 4,    [PAGE_UNMAP] = 3,      [PAGE_POKE] = 3,
     [PAGE_PEEK] = 4, [BIND] = 6,        [UNBIND] = 3,          [DRAIN] = 4,
-    [UNMASK] = 3,    [NOTIFY] = 3,      [POPULATE_ABSURD] = 1,
+    [UNMASK] = 3,    [NOTIFY] = 3,      [POPULATE_ABSURD] = 1, [RELOCATE] = 12,
+    [SET_TYPE] = 4,
 };
 
 /* When a dying guest goes depends on its last mapping: those aren't touched. */
@@ -25,13 +26,15 @@ static const unsigned dying_weight[KINDS] = {
     [SET_MAX] = 2,   [SET_POOL] = 2,    [PAUSE] = 2,     [UNPAUSE] = 1,   [MODIFIED] = 2,
     [BOOT_INFO] = 2, [CREATE] = 3,      [DESTROY] = 2,   [ENABLE] = 2,    [EXISTS] = 2,
     [MAP_RANGE] = 3, [UNMAP_RANGE] = 3, [PAGE_POKE] = 1, [PAGE_PEEK] = 2, [BIND] = 4,
-    [UNBIND] = 1,    [DRAIN] = 2,       [UNMASK] = 2,    [NOTIFY] = 2,
+    [UNBIND] = 1,    [DRAIN] = 2,       [UNMASK] = 2,    [NOTIFY] = 2,    [RELOCATE] = 2,
+    [SET_TYPE] = 2,
 };
 
 static const unsigned running_weight[KINDS] = {
     [POPULATE] = 6, [POPULATE_2M] = 2, [DEPOPULATE] = 6, [DEPOPULATE_2M] = 1, [MAP] = 3,
     [UNMAP] = 2,    [WRITE] = 3,       [READ] = 3,       [SET_MAX] = 1,       [MODIFIED] = 1,
     [ATTEND] = 4,   [LEAVE] = 2,       [TURN] = 4,       [TRAP] = 24,         [ACCESS] = 48,
+    [RELOCATE] = 8, [SET_TYPE] = 4,
 };
 
 uint64_t frame_gfn(unsigned frame)
@@ -133,6 +136,42 @@ static void choose_frames(struct model *m, struct op *op)
         op->n = FRAMES - start;
     for (size_t i = 0; i < op->n; i++)
         op->frame[i] = start + i;
+}
+
+/* How many frames in a row there are from this one on. */
+static size_t row(unsigned frame)
+{
+    return frame < REGION ? REGION - frame : frame < 2 * REGION ? 2 * REGION - frame : 1;
+}
+
+/* Mostly pages, from one to where there are no more, to another place or just beside their own. */
+static void choose_move(struct model *m, struct op *op)
+{
+    unsigned from = choose_where(m, m->frame, FRAMES, one_in(m, 2)), to = below(m, FRAMES);
+    size_t pages = 0;
+
+    if (one_in(m, 6))
+        from = below(m, FRAMES);
+    if (one_in(m, 8))
+        to = from + below(m, 4);
+    else if (one_in(m, 8) && from > 4)
+        to = from - below(m, 4);
+    if (to >= FRAMES)
+        to = from;
+    while (pages < row(from) && m->frame[from + pages])
+        pages++;
+    op->n = length(m);
+    if (op->n > pages && pages > 0 && !one_in(m, 3))
+        op->n = pages;
+    if (op->n > row(from))
+        op->n = row(from);
+    if (op->kind == RELOCATE && op->n > row(to))
+        op->n = row(to);
+    if (op->n > MAX_LIST)
+        op->n = MAX_LIST;
+    op->first = to;
+    for (size_t i = 0; i < op->n; i++)
+        op->frame[i] = from + i;
 }
 
 static void choose_extents(struct model *m, struct op *op)
@@ -249,6 +288,10 @@ void generate(struct model *m, struct op *op)
     case DEPOPULATE_2M:
         choose_extents(m, op);
         break;
+    case RELOCATE:
+    case SET_TYPE:
+        choose_move(m, op);
+        break;
     case MAP:
     case MAP_ASIDE:
         choose_window(m, op);
@@ -311,8 +354,10 @@ static unsigned new_page(struct model *m)
 static void learn_populate(struct model *m, const struct op *op, size_t done, unsigned each)
 {
     for (size_t i = 0; i < done; i++)
-        for (unsigned k = 0; k < each; k++)
+        for (unsigned k = 0; k < each; k++) {
             m->frame[op->frame[i] + k] = new_page(m);
+            m->type[op->frame[i] + k] = WRITABLE;
+        }
 }
 
 static void learn_depopulate(struct model *m, const struct op *op, size_t done, unsigned each)
@@ -335,13 +380,49 @@ static void learn_map(struct model *m, const struct op *op, const struct outcome
         unsigned *page = &m->frame[op->frame[i]];
 
         if (out->err[i] != 0) {
+            *page = 0;
             m->window[op->at + i] = 0;
             continue;
         }
-        if (!*page)
+        if (!*page) {
             *page = new_page(m);
+            m->type[op->frame[i]] = UNSURE;
+        }
         m->window[op->at + i] = *page;
     }
+}
+
+/* How far it came nobody says: pages may lie there now, and what they hold isn't known. */
+static void forget(struct model *m, unsigned first, size_t n)
+{
+    for (unsigned i = first; i < first + n; i++) {
+        m->frame[i] = new_page(m);
+        m->type[i] = UNSURE;
+    }
+}
+
+static void learn_relocate(struct model *m, const struct op *op, const struct outcome *out)
+{
+    unsigned from = op->frame[0], to = op->first;
+
+    if (out->rc < 0) {
+        forget(m, from, op->n);
+        forget(m, to, op->n);
+        return;
+    }
+    for (size_t i = 0; i < op->n; i++) {
+        unsigned page = m->frame[from + i] ? m->frame[from + i] : new_page(m);
+
+        m->frame[from + i] = 0;
+        m->frame[to + i] = page;
+        m->type[to + i] = WRITABLE;
+    }
+}
+
+static void learn_type(struct model *m, const struct op *op, const struct outcome *out)
+{
+    for (size_t i = 0; i < op->n; i++)
+        m->type[op->frame[i]] = out->rc < 0 ? UNSURE : op->on ? READ_ONLY : WRITABLE;
 }
 
 static void learn_memory(struct model *m, const struct op *op, const struct outcome *out)
@@ -360,6 +441,12 @@ static void learn_memory(struct model *m, const struct op *op, const struct outc
         break;
     case DEPOPULATE_2M:
         learn_depopulate(m, op, out->rc, EXTENT);
+        break;
+    case RELOCATE:
+        learn_relocate(m, op, out);
+        break;
+    case SET_TYPE:
+        learn_type(m, op, out);
         break;
     case MAP:
         if (out->rc == 0)

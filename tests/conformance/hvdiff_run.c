@@ -20,6 +20,7 @@ enum {
     PORTS_AT = 0x1000,
     MEMORY_AT = 0x200fe0, /* up to the border of two pages that come and go */
     SPAN = 48,
+    AWAY = 0x300, /* frames that they are moved to */
 };
 
 static void answer(struct back_end *b, struct attended *a, unsigned vcpu, unsigned number)
@@ -182,6 +183,16 @@ void choose_running_frames(struct model *m, struct op *op)
         for (size_t i = 0; i < op->n; i++)
             op->frame[i] = MEMORY_AT / HV_PAGE_SIZE + below(m, 2);
     }
+    if (op->kind == RELOCATE || op->kind == SET_TYPE || (op->kind == MAP && below(m, 2) == 0)) {
+        unsigned here = MEMORY_AT / HV_PAGE_SIZE + below(m, 2), there = AWAY + below(m, 2);
+        bool away = op->kind != RELOCATE || below(m, 2) == 0;
+
+        if (op->kind != MAP || op->n > 2)
+            op->n = 1 + below(m, 2);
+        op->first = away ? there : here;
+        for (size_t i = 0; i < op->n; i++)
+            op->frame[i] = (away ? here : there) + i;
+    }
     for (size_t i = 0; i < op->n; i++)
         if (op->frame[i] < DRIVEN_PAGES || op->kind == POPULATE_2M || op->kind == DEPOPULATE_2M)
             op->frame[i] = REGION; /* at 4 GiB */
@@ -200,7 +211,7 @@ void generate_running(struct model *m, struct op *op)
         op->n = 1u << below(m, 3);
 }
 
-/* What the guest has written over is known no more. */
+/* What the guest may have written over is known no more. */
 void learn_access(struct model *m, const struct op *op)
 {
     const uint64_t last = op->first + op->n - 1;
@@ -208,6 +219,6 @@ void learn_access(struct model *m, const struct op *op)
     if (op->type != HV_RANGE_MEMORY || !op->on)
         return;
     for (uint64_t gfn = op->first / HV_PAGE_SIZE; gfn <= last / HV_PAGE_SIZE; gfn++)
-        if (m->frame[gfn])
+        if (m->frame[gfn] && m->type[gfn] != READ_ONLY)
             memset(&m->content[m->frame[gfn]], 0, sizeof(*m->content));
 }
