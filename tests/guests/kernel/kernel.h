@@ -43,6 +43,8 @@ uint64_t run_selfcheck(void);
 uint64_t run_list(void);
 uint64_t run_mixed(void);
 uint64_t run_bench(void);
+uint64_t run_hammer(void);
+uint64_t run_rewrite(void);
 uint64_t run_spin(void);
 
 #endif

@@ -8,8 +8,9 @@ static const struct {
     const char *name;
     uint64_t (*run)(void);
 } modes[] = {
-    {"selfcheck", run_selfcheck}, {"list", run_list},   {"ram", run_list},
-    {"mixed", run_mixed},         {"bench", run_bench}, {"spin", run_spin},
+    {"selfcheck", run_selfcheck}, {"list", run_list},       {"ram", run_list},
+    {"mixed", run_mixed},         {"bench", run_bench},     {"spin", run_spin},
+    {"hammer", run_hammer},       {"rewrite", run_rewrite},
 };
 
 static uint64_t run(void)
