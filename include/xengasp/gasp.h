@@ -84,6 +84,22 @@ XENGASP_API uint64_t gasp_find_free_range(struct guest_system *gsp, unsigned qst
 XENGASP_API unsigned gasp_region_set_soft(struct guest_system *gsp, unsigned n,
                                           const struct gasp_region *rgn);
 
+/* (ours) The same, but all or nothing: 0, or -1 with errno. n above 1: none of them RAM's coming or
+ * going (ENOTSUP). */
+XENGASP_API int gasp_region_set_all(struct guest_system *gsp, unsigned n,
+                                    const struct gasp_region *rgn);
+
+/*
+ * The same, for a device that can't do without: takes the locks itself, any stage; a failure is
+ * logged and ends the process, with exit code 64 at start-up and 96 when running, by way of the hook
+ * of gasp_set_fatal (ours). Should that return, so does this call, those before the one that failed
+ * applied.
+ */
+XENGASP_API void gasp_region_set(struct guest_system *gsp, unsigned n,
+                                 const struct gasp_region *rgn);
+XENGASP_API void gasp_set_fatal(struct guest_system *gsp, void (*fn)(void *arg, int code),
+                                void *arg);
+
 /*
  * What answers at blk->location: its extent, owner, flags, host address. Any thread, any stage, no
  * lock needed. 0; ENOENT a hole; ENOTSUP type; EOVERFLOW outside the space.

@@ -247,7 +247,7 @@ static int try_ram(struct guest_system *gsp, const struct config *config, size_t
 {
     const struct config_ram *ram = &config->ram[item];
     struct gasp_region rgn = {
-        .flags = GRF_NOPERMS | GRF_ACTIVE,
+        .flags = GRF_NOPERMS | GRF_PRECIOUS | GRF_ACTIVE, /* as RAM, it covers nothing */
         .cookie = (uint32_t)item + 1, /* an owner for each, or one item could change another */
         .guest = {.location = ram->range.first, .length = ram->size, .type = QST_MEMORY},
     };

@@ -7,14 +7,22 @@
 const struct range gasp_vdev_window = {0xfe000000, 0xfebfffff};
 
 static const struct range port_window = {0x2000, 0x9fff};
+static const struct range pci_window = {QSL_PCI_MAKE_LOC(0, 0x10, 0),
+                                        QSL_PCI_MAKE_LOC(0, 0x1f, 0) + 0xff};
+/* A slot each, in its function 0. */
+#define PCI_SLOT (UINT64_C(1) << 35)
+enum { PCI_FUNCTION_BYTES = 256 };
 
 uint64_t gasp_above_ram(const struct gasp *gasp)
 {
     const struct space_map *map = gasp->space[GASP_MEMORY].map;
+    const struct space_cell *cell;
 
-    for (size_t i = map->n; i > 0; i--)
-        if (map->region[i - 1].flags & GRF_MEMORY)
-            return map->region[i - 1].range.last + 1;
+    for (size_t i = map->n; i > 0; i--) {
+        cell = map->cell[i - 1];
+        if (cell->layer[cell->n - 1].id == RAM_FRAME)
+            return cell->range.last + 1;
+    }
     return 0;
 }
 
@@ -52,19 +60,24 @@ static int check_call(const struct gasp *gasp, int space, uint64_t size, uint64_
         *align = 1;
     if (size == 0 || (*align & (*align - 1)))
         return EINVAL;
+    if (space == GASP_PCI) {
+        if (size > PCI_FUNCTION_BYTES)
+            return EINVAL;
+        *align = *align > PCI_SLOT ? *align : PCI_SLOT;
+    }
     return gasp_may_change(gasp, space) ? 0 : EPERM;
 }
 
 uint64_t gasp_find_free(struct guest_system *gsp, unsigned qst, uint64_t size, uint64_t align)
 {
     const struct gasp *gasp = gasp_of(gsp);
+    const struct range *window[GASP_SPACES] = {&gasp_vdev_window, &port_window, &pci_window};
     int space = gasp_space_of(qst);
     uint64_t start = QSL_NO_LOCATION;
     int rc = check_call(gasp, space, size, &align);
 
     if (!rc)
-        rc = find(gasp, space, size, align, space == GASP_MEMORY ? gasp_vdev_window : port_window,
-                  &start);
+        rc = find(gasp, space, size, align, *window[space], &start);
     if (rc == ENOSPC && space == GASP_MEMORY && range_there(gasp->window))
         rc = find(gasp, space, size, align, gasp->window, &start);
     if (rc == ENOSPC && space == GASP_MEMORY && gasp->never_ran && !gasp->running)

@@ -34,6 +34,7 @@ int gasp_init(struct gasp *gasp, struct hv *hv, const struct hv_info *info,
     gasp_locks_init(gasp);
     if (space_init(&gasp->space[GASP_MEMORY], options->memory_limit - 1) == 0 &&
         space_init(&gasp->space[GASP_PORTS], 0xffff) == 0 &&
+        space_init(&gasp->space[GASP_PCI], QSL_PCI_MAKE_LOC(0xff, 0x1f, 7) + 0xff) == 0 &&
         ram_init(&gasp->ram, hv, &gasp->space[GASP_MEMORY], options->memory_limit) == 0)
         return 0;
     gasp_dispose(gasp);
@@ -56,20 +57,16 @@ void gasp_dispose(struct gasp *gasp)
     *gasp = (struct gasp){.log = gasp->log, .log_arg = gasp->log_arg};
 }
 
-/* No reader has seen the map yet, so it is changed in place of being published. 0 or -1 with errno.
+/* No reader has seen the map yet, so there is no draft. 0 or -1 with errno.
  */
 static int seed(struct gasp *gasp, int space, const struct space_region *region)
 {
-    struct space_map *map;
-    int rc = space_map_set(gasp->space[space].map, region, &map);
+    int rc = space_map_set(gasp->space[space].map, region);
 
-    if (rc) {
-        errno = rc;
-        return -1;
-    }
-    space_map_free(gasp->space[space].map);
-    gasp->space[space].map = map;
-    return 0;
+    if (!rc)
+        return 0;
+    errno = rc;
+    return -1;
 }
 
 static int seed_platform(struct gasp *gasp)
@@ -85,46 +82,25 @@ static int seed_platform(struct gasp *gasp)
     return 0;
 }
 
-/*
- * RAM, but for what of it lies in the platform's regions: pages of Xen's count as the guest's too.
- * In one pass: a guest can have its RAM in as many pieces as it likes.
- */
+/* RAM, but for what of it lies in the platform's regions: pages of Xen's count as the guest's too. */
 static int seed_ram(struct gasp *gasp, const struct range *ram, size_t n)
 {
-    struct space *memory = &gasp->space[GASP_MEMORY];
-    const struct space_map *fixed = memory->map;
-    struct space_region part = {.flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE};
-    struct space_region *region = malloc((n + 2 * fixed->n) * sizeof(*region));
-    size_t out = 0, f = 0;
-    uint64_t next = 0; /* behind what is in already */
-    struct space_map *map;
+    const struct space *memory = &gasp->space[GASP_MEMORY];
+    struct space_region part = {.flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE}, fixed;
 
-    if (!region)
-        return -1;
     for (size_t i = 0; i < n && ram[i].first <= memory->limit; i++) {
-        uint64_t first = ram[i].first > next ? ram[i].first : next;
         uint64_t last = ram[i].last < memory->limit ? ram[i].last : memory->limit;
+        uint64_t next = ram[i].first;
 
-        for (; f < fixed->n && fixed->region[f].range.first <= last; f++) {
-            part.range = (struct range){first, fixed->region[f].range.first - 1};
-            if (first < fixed->region[f].range.first)
-                region[out++] = part;
-            region[out++] = fixed->region[f];
-            next = fixed->region[f].range.last + 1;
-            first = first > next ? first : next;
+        while (next <= last) {
+            bool meets = space_map_next(memory->map, (struct range){next, last}, &fixed);
+
+            part.range = (struct range){next, meets ? fixed.range.first - 1 : last};
+            if ((!meets || fixed.range.first > next) && seed(gasp, GASP_MEMORY, &part) < 0)
+                return -1;
+            next = (meets ? fixed.range.last : last) + 1;
         }
-        part.range = (struct range){first, last};
-        if (first <= last)
-            region[out++] = part;
     }
-    while (f < fixed->n)
-        region[out++] = fixed->region[f++];
-    map = space_map_of(region, out, fixed->next_layer);
-    free(region);
-    if (!map)
-        return -1;
-    space_map_free(memory->map);
-    memory->map = map;
     return 0;
 }
 
@@ -241,16 +217,17 @@ static int by_first(const void *a, const void *b)
     return (x->range.first > y->range.first) - (x->range.first < y->range.first);
 }
 
-/* Adds the whole pages around every region that is neither RAM nor the platform's. */
-static size_t reserve_regions(const struct gasp *gasp, const struct space_region *region, size_t n,
+/* Adds the whole pages around every region that is neither over RAM nor the platform's. */
+static size_t reserve_regions(const struct gasp *gasp, const struct space_map *map,
                               struct ram_map_entry *entry)
 {
     size_t added = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        struct range r = region[i].range;
+    for (size_t i = 0; i < map->n; i++) {
+        const struct space_layer *lowest = &map->cell[i]->layer[map->cell[i]->n - 1];
+        struct range r = map->cell[i]->range;
 
-        if ((region[i].flags & GRF_MEMORY) || region[i].owner == gasp ||
+        if ((lowest->flags & GRF_MEMORY) || lowest->owner == gasp ||
             (range_there(gasp->window) && range_inside(r, gasp->window)))
             continue;
         entry[added++] = (struct ram_map_entry){
@@ -289,7 +266,7 @@ int gasp_extend_memory_map(struct gasp *gasp)
 
     if (!gasp->never_ran)
         return 0;
-    entry = malloc((3 + gasp->n_own_ram + map->n + map->n_hidden) * sizeof(*entry));
+    entry = malloc((3 + gasp->n_own_ram + map->n) * sizeof(*entry));
     if (!entry)
         return -1;
     for (size_t i = 0; i < gasp->n_own_ram; i++) {
@@ -300,11 +277,10 @@ int gasp_extend_memory_map(struct gasp *gasp)
         entry[n++] = (struct ram_map_entry){gasp->window, RAM_MAP_RESERVED};
     if (range_there(gasp->parking))
         entry[n++] = (struct ram_map_entry){gasp->parking, RAM_MAP_UNUSABLE};
-    n += reserve_regions(gasp, map->region, map->n, entry + n);
-    n += reserve_regions(gasp, map->hidden, map->n_hidden, entry + n);
+    n += reserve_regions(gasp, map, entry + n);
     /* The guest's own mappings must keep out of where vdevs may still come to lie. RAM may have
      * been put there. */
-    if (!space_map_meets(map, gasp_vdev_window, GRF_MEMORY))
+    if (!space_map_meets(map, gasp_vdev_window, GRF_MEMORY, NULL))
         entry[n++] = (struct ram_map_entry){gasp_vdev_window, RAM_MAP_RESERVED};
     if (n > 0) {
         n = merge_entries(entry, n);

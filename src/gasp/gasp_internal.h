@@ -16,7 +16,8 @@
 #include "ram/ram.h"
 #include "space/space.h"
 
-enum gasp_space { GASP_MEMORY, GASP_PORTS, GASP_SPACES }; /* in lock order */
+enum gasp_space { GASP_MEMORY, GASP_PORTS, GASP_PCI, GASP_SPACES }; /* in lock order */
+enum { GASP_PCI_SHIFT = 32 }; /* of a location in PCI configuration space: its function's number */
 
 struct gasp_lock {
     pthread_mutex_t mutex;
@@ -35,7 +36,6 @@ struct trap_set {
     unsigned server[HV_MAX_SERVERS]; /* Xen's ids, in order of creation */
     size_t n[GASP_SPACES];
     struct trap_range *range[GASP_SPACES]; /* ascending */
-    bool frozen; /* set by ioreq/, which serves these servers from then on: none can be added */
 };
 
 struct gasp {
@@ -56,11 +56,17 @@ struct gasp {
     size_t n_guest_ram;
     enum hv_guest_type type;
     bool ram_only;
-    bool never_ran;       /* the guest wasn't unpaused yet when we opened it */
+    bool settled;   /* pages of RAM are where the map has them; not before the end of start-up */
+    bool never_ran; /* the guest wasn't unpaused yet when we opened it */
     _Atomic bool running; /* start-up is over */
     guest_log_fn log;     /* never NULL */
     void *log_arg;
     void (*changed)(struct gasp *gasp); /* own_ram did; NULL: nobody keeps a record */
+    /* Serves the server that was added last; 0, or -1 with errno. NULL: before they are served, when
+     * they are all taken up at once. */
+    int (*serve)(struct gasp *gasp);
+    void (*fatal)(void *arg, int code); /* gasp_set_fatal; NULL: exit */
+    void *fatal_arg;
 };
 
 static inline struct gasp *gasp_of(struct guest_system *gsp)
@@ -113,24 +119,35 @@ bool gasp_may_change(const struct gasp *gasp, enum gasp_space space);
 void gasp_locks_init(struct gasp *gasp);
 void gasp_locks_dispose(struct gasp *gasp);
 
+/* ---- change.c (see change.h) ---- */
+
+/* End of start-up, when accesses are answered: moves pages of RAM to where the map has them. 0, or
+ * an errno value and nothing moved. */
+int gasp_settle(struct gasp *gasp);
+
 /* ---- trap.c ---- */
 
-/*
- * Brings Xen's trap ranges from what they are to what `to` asks for; the two differ in `changed`
- * alone. 0, or an errno value and nothing changed: ENOSPC no range or server left, ENOMEM, ESRCH
- * the guest is gone, or Xen's.
- */
-int trap_carry(struct gasp *gasp, enum gasp_space space, const struct space_map *to,
-               struct range changed);
 int trap_enable(struct gasp *gasp, bool on); /* all servers; 0 or -1 with errno */
+void trap_drop_servers(struct gasp *gasp, unsigned from);
 void trap_dispose(struct gasp *gasp); /* destroys the servers, ranges with them; twice is fine */
 
 /* ---- region.c ---- */
 
 /* Names a region's owner in words: a vdev's name, "RAM", what of the platform it is, "the VM". */
 const char *gasp_owner_name(const struct gasp *gasp, const struct space_region *region);
-/* Takes a vdev's regions out of the maps, for it goes: nobody may find it there. */
+/* Takes a vdev's regions out of the maps, for it goes: nobody may find it there. NULL: those of the
+ * VM but for RAM. */
 void gasp_drop_regions(struct gasp *gasp, const vdev_t *vdev);
+/* Whether nothing that the region could cover is where it would lie; else that is logged. */
+bool gasp_is_free(struct gasp *gasp, const struct gasp_region *rgn);
+/* Whether RAM may be added anywhere, and the guest will be told of it: it hasn't run, and start-up
+ * goes on. */
+bool gasp_at_start(const struct gasp *gasp);
+/* As vm_ram_register_at and vm_ram_unregister, in the caller's lock; errno values. range: whole
+ * pages. */
+int gasp_register_at(struct gasp *gasp, uint64_t start, uint64_t bytes, bool untyped);
+int gasp_unregister(struct gasp *gasp, struct range range);
+bool gasp_in_window(const struct gasp *gasp, struct range range);
 
 /* Whether a warning may be logged: at a bounded rate once the guest may be the cause. */
 bool gasp_may_complain(struct gasp *gasp);

@@ -13,12 +13,12 @@ enum { HOLES_TRIED = 256 };
 
 /* RAM can be registered anywhere until the guest is told of it; then in its gasp window alone, as it
  * may use any other hole of its own accord. */
-static bool at_start(const struct gasp *gasp)
+bool gasp_at_start(const struct gasp *gasp)
 {
     return gasp->never_ran && !gasp->running;
 }
 
-static bool in_window(const struct gasp *gasp, struct range range)
+bool gasp_in_window(const struct gasp *gasp, struct range range)
 {
     return range_there(gasp->window) && range_inside(range, gasp->window);
 }
@@ -57,14 +57,17 @@ static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
     if (!more)
         return ENOMEM;
     gasp->own_ram = more;
-    rc = space_map_set(memory->map, &region, &map);
-    if (rc)
+    map = space_draft(memory);
+    rc = map ? space_map_set(map, &region) : ENOMEM;
+    if (rc) {
+        space_map_free(map);
         return rc;
+    }
     /* Nobody gets it from the allocator before it is there. */
     rc = ram_allocator_add(gasp->ram.allocator, range);
     /* Counted before Xen has them: the guest's limit is set by it at any moment (balloon.c). */
     gasp->own_pages += pages;
-    if (!rc && ram_populate(&gasp->ram, range, whole_2m, in_window(gasp, range)) < 0) {
+    if (!rc && ram_populate(&gasp->ram, range, whole_2m, gasp_in_window(gasp, range)) < 0) {
         rc = errno;
         ram_allocator_drop(gasp->ram.allocator, range);
     }
@@ -88,9 +91,9 @@ static int check_free(struct gasp *gasp, struct range range)
     const struct space_map *map = gasp->space[GASP_MEMORY].map;
     int rc = 0;
 
-    if (space_map_meets(map, range, GRF_PRECIOUS))
+    if (space_map_meets(map, range, GRF_PRECIOUS, NULL))
         rc = EBUSY;
-    else if (space_map_meets(map, range, 0))
+    else if (space_map_meets(map, range, 0, NULL))
         rc = EEXIST;
     if (rc)
         gasp_log_taken(gasp, GASP_MEMORY, &wanted, rc);
@@ -109,21 +112,27 @@ static int whole_pages(const struct gasp *gasp, uint64_t start, uint64_t bytes, 
     return range_make(range_r, start, bytes, gasp->space[GASP_MEMORY].limit);
 }
 
-int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped)
+int gasp_register_at(struct gasp *gasp, uint64_t start, uint64_t bytes, bool untyped)
 {
-    struct gasp *gasp = gasp_of(vm);
     struct range range;
-    int rc = begin(vm);
+    int rc = whole_pages(gasp, start, bytes, untyped ? RAM_CHUNK_SIZE : HV_PAGE_SIZE, &range);
 
-    if (rc)
-        return fail(rc);
-    rc = whole_pages(gasp, start, bytes, untyped ? RAM_CHUNK_SIZE : HV_PAGE_SIZE, &range);
-    if (!rc && (at_start(gasp) ? meets_window(gasp, range) : !in_window(gasp, range)))
+    if (!rc && (gasp_at_start(gasp) ? meets_window(gasp, range) : !gasp_in_window(gasp, range)))
         rc = EBUSY;
     if (!rc)
         rc = check_free(gasp, range);
     if (!rc)
         rc = add_ram(gasp, range, untyped);
+    return rc;
+}
+
+int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool untyped)
+{
+    int rc = begin(vm);
+
+    if (rc)
+        return fail(rc);
+    rc = gasp_register_at(gasp_of(vm), start, bytes, untyped);
     gasp_unlock(vm, QST_MEMORY);
     return rc ? fail(rc) : 0;
 }
@@ -163,36 +172,29 @@ static size_t own_ram_without(const struct gasp *gasp, struct range range, struc
 static int give_back(struct gasp *gasp, struct range range)
 {
     struct space *memory = &gasp->space[GASP_MEMORY];
-    struct space_region region = {.range = range}; /* flags 0 deletes */
+    const struct space_region region = {.range = range}; /* flags 0 deletes */
     struct range *left = malloc((gasp->n_own_ram + 1) * sizeof(*left));
-    struct space_map *map = NULL, *old = NULL;
+    struct space_map *map = space_draft(memory), *former;
     size_t n;
-    int rc;
+    int rc = left && map ? space_map_set(map, &region) : ENOMEM;
 
-    if (!left)
-        return ENOMEM;
-    n = own_ram_without(gasp, range, left);
-    rc = space_map_set(memory->map, &region, &map);
-    /* To go back to, should it be in use: nothing may fail then. */
-    region.flags = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE;
-    if (!rc)
-        rc = space_map_set(map, &region, &old);
     if (rc) {
         space_map_free(map);
         free(left);
         return rc;
     }
-    space_publish(memory, map);
+    n = own_ram_without(gasp, range, left);
+    former = space_show(memory, map);
     gasp->own_pages -= range_length(range) >> HV_PAGE_SHIFT;
     if (ram_depopulate(&gasp->ram, range,
                        pool_of(gasp->own_ram, gasp->n_own_ram) - pool_of(left, n)) < 0) {
         rc = errno;
         gasp->own_pages += range_length(range) >> HV_PAGE_SHIFT;
-        space_publish(memory, old);
+        space_take_back(memory, former);
         free(left);
         return rc;
     }
-    space_map_free(old);
+    space_keep(memory, former);
     free(gasp->own_ram);
     gasp->own_ram = left;
     gasp->n_own_ram = n;
@@ -200,13 +202,18 @@ static int give_back(struct gasp *gasp, struct range range)
     return 0;
 }
 
-/* 0 or an errno value. */
-static int unregister(struct gasp *gasp, struct range range)
+int gasp_unregister(struct gasp *gasp, struct range range)
 {
     int rc = ram_allocator_mark(gasp->ram.allocator, range);
 
     if (rc)
         return rc;
+    /* Something lies over it, or it is ROM. */
+    if (!space_map_plain(gasp->space[GASP_MEMORY].map, range,
+                         GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE)) {
+        ram_allocator_give(gasp->ram.allocator, range, 1);
+        return EBUSY;
+    }
     rc = give_back(gasp, range);
     if (rc)
         ram_allocator_give(gasp->ram.allocator, range, 1);
@@ -225,7 +232,7 @@ int vm_ram_unregister(vm_t *vm, uintptr_t start, size_t bytes)
         return fail(rc);
     rc = whole_pages(gasp, start, bytes, HV_PAGE_SIZE, &range);
     if (!rc)
-        rc = unregister(gasp, range);
+        rc = gasp_unregister(gasp, range);
     gasp_unlock(vm, QST_MEMORY);
     return rc ? fail(rc) : 0;
 }
@@ -264,7 +271,7 @@ static int add_ram_somewhere(struct gasp *gasp, uint64_t bytes, struct range *fo
     if (bytes > top)
         return ENOSPC;
     bytes = (bytes + HV_PAGE_SIZE - 1) & -(uint64_t)HV_PAGE_SIZE;
-    if (!at_start(gasp))
+    if (!gasp_at_start(gasp))
         return range_there(gasp->window) ? add_ram_inside(gasp, bytes, gasp->window, found_r)
                                          : ENOSPC;
     rc = add_ram_inside(gasp, bytes, (struct range){above, top}, found_r);

@@ -10,6 +10,8 @@ int gasp_space_of(unsigned type)
         return GASP_MEMORY;
     case QST_X86_IO:
         return GASP_PORTS;
+    case QST_PCI:
+        return GASP_PCI;
     default:
         return -1;
     }

@@ -40,11 +40,13 @@ static int claim_parking(struct gasp *gasp, struct range range)
         .cookie = PLATFORM_PARKING,
         .owner = gasp,
     };
-    struct space_map *map;
-    int rc = space_map_set(gasp->space[GASP_MEMORY].map, &region, &map);
+    struct space_map *map = space_draft(&gasp->space[GASP_MEMORY]);
+    int rc = map ? space_map_set(map, &region) : ENOMEM;
 
-    if (rc)
+    if (rc) {
+        space_map_free(map);
         return rc;
+    }
     space_publish(&gasp->space[GASP_MEMORY], map);
     gasp->parking = range;
     return 0;
@@ -100,7 +102,7 @@ void gasp_cover_top(struct gasp *gasp)
     if (gasp->hv->ops->info(gasp->hv, &info) < 0)
         return;
     top = (info.nr_gfns - 1) << HV_PAGE_SHIFT;
-    if (!space_map_meets(gasp->space[GASP_MEMORY].map, (struct range){top, top}, GRF_MEMORY))
+    if (!space_map_meets(gasp->space[GASP_MEMORY].map, (struct range){top, top}, GRF_MEMORY, NULL))
         return;
     errno = ENOSPC;
     if (range_there(gasp->parking) && spare.first > top)

@@ -9,6 +9,8 @@ int guest_each_region(struct guest_system *gsp, uint16_t type, guest_region_fn f
 {
     struct space *space;
     const struct space_map *map;
+    struct range rest;
+    struct space_region region;
     int rc = 0;
 
     if (type != QST_MEMORY && type != QST_X86_IO) {
@@ -18,20 +20,23 @@ int guest_each_region(struct guest_system *gsp, uint16_t type, guest_region_fn f
     space = &gsp->gasp.space[type == QST_MEMORY ? GASP_MEMORY : GASP_PORTS];
     /* The whole walk is one read section, so it shows one moment; fn must not wait for changes of
      * the map. */
+    rest = (struct range){0, space->limit};
     rcu_enter();
     map = space_read(space);
-    for (size_t i = 0; i < map->n && rc == 0; i++) {
-        const struct space_region *region = &map->region[i];
+    while (rc == 0 && space_map_next(map, rest, &region)) {
         struct gasp_region rgn = {
-            .flags = region->flags,
-            .cookie = region->cookie,
-            .vdev = gasp_region_vdev(&gsp->gasp, region),
-            .guest = {.location = region->range.first,
-                      .length = range_length(region->range),
+            .flags = region.flags,
+            .cookie = region.cookie,
+            .vdev = gasp_region_vdev(&gsp->gasp, &region),
+            .guest = {.location = region.range.first,
+                      .length = range_length(region.range),
                       .type = type},
         };
 
-        rc = fn(arg, &rgn, gasp_owner_name(&gsp->gasp, region));
+        rc = fn(arg, &rgn, gasp_owner_name(&gsp->gasp, &region));
+        if (region.range.last >= rest.last)
+            break;
+        rest.first = region.range.last + 1;
     }
     rcu_leave(space);
     return rc;

@@ -68,6 +68,27 @@ static int set_aside(struct guest_system *gsp)
     return -1;
 }
 
+static int serve(struct gasp *gasp)
+{
+    return ioreq_add_server(&((struct guest_system *)gasp)->dispatch);
+}
+
+/* Not before accesses are answered: a page of RAM that something covers goes away now. */
+static int settle(struct guest_system *gsp)
+{
+    int rc;
+
+    gasp_lock(gsp, QST_MEMORY);
+    rc = gasp_settle(&gsp->gasp);
+    gasp_unlock(gsp, QST_MEMORY);
+    if (!rc)
+        return 0;
+    gasp_log(&gsp->gasp, GUEST_LOG_ERROR, "what lies over the guest's RAM can't be put there: %s",
+             strerror(rc));
+    errno = rc;
+    return -1;
+}
+
 int guest_configured(struct guest_system *gsp)
 {
     struct vdev *vdev;
@@ -94,7 +115,10 @@ int guest_configured(struct guest_system *gsp)
         .work_fd = gsp->work_fd,
     };
     gsp->gasp.running = true;
-    return ioreq_start(&gsp->dispatch, gsp, gsp->n_cpus);
+    if (ioreq_start(&gsp->dispatch, gsp, gsp->n_cpus) < 0)
+        return -1;
+    gsp->gasp.serve = serve;
+    return settle(gsp);
 }
 
 enum guest_end guest_look(struct guest_system *gsp)
@@ -199,18 +223,37 @@ void guest_ram_changed(struct gasp *gasp)
                  gsp->state_dir, strerror(errno));
 }
 
+/* While accesses are still answered: RAM that they cover comes back without a hole. A handler may set
+ * a region anew meanwhile; that one goes when no handler runs any more. */
+static void drop_regions(struct guest_system *gsp)
+{
+    static const uint16_t type[] = {QST_MEMORY, QST_X86_IO, QST_PCI};
+    struct vdev *vdev;
+
+    for (size_t i = 0; i < sizeof(type) / sizeof(type[0]); i++)
+        gasp_lock(gsp, type[i]);
+    TAILQ_FOREACH (vdev, &gsp->vdevs, link)
+        gasp_drop_regions(&gsp->gasp, &vdev->public);
+    gasp_drop_regions(&gsp->gasp, NULL);
+    for (size_t i = 0; i < sizeof(type) / sizeof(type[0]); i++)
+        gasp_unlock(gsp, type[i]);
+}
+
 void guest_close(struct guest_system *gsp)
 {
     struct vdev *vdev;
 
     if (!gsp)
         return;
+    if (gsp->gasp.running)
+        drop_regions(gsp);
     ioreq_stop(&gsp->dispatch);
-    trap_dispose(&gsp->gasp);
+    gsp->gasp.serve = NULL;
     while ((vdev = TAILQ_FIRST(&gsp->vdevs))) {
         TAILQ_REMOVE(&gsp->vdevs, vdev, link);
         vdev_destroy(vdev, true);
     }
+    trap_dispose(&gsp->gasp);
     if (gsp->lock_fd >= 0 && gsp->seeded)
         guest_ram_changed(&gsp->gasp);
     gasp_dispose(&gsp->gasp);

@@ -23,28 +23,23 @@ static unsigned power_of_two_up_to(uint64_t n)
 static struct piece find_piece(struct space *space, uint64_t addr, unsigned rest)
 {
     struct piece piece = {.found = false};
-    const struct space_map *map;
-    uint64_t last; /* of the region, or of the hole */
-    size_t i;
+    uint64_t last = addr + (rest - 1);
 
+    if (last < addr)
+        last = UINT64_MAX;
     rcu_enter();
-    map = space_read(space);
-    i = space_map_search(map, addr);
-    if (i < map->n && map->region[i].range.first <= addr) {
-        piece.found = true;
-        piece.region = map->region[i];
-        last = piece.region.range.last;
-    } else {
-        last = i < map->n ? map->region[i].range.first - 1 : UINT64_MAX;
-    }
+    piece.found = space_map_look(space_read(space), (struct range){addr, last}, &piece.region);
     rcu_leave(space);
-    piece.size = power_of_two_up_to(last - addr < rest - 1 ? last - addr + 1 : rest);
+    if (piece.region.range.last < last)
+        last = piece.region.range.last;
+    piece.size = power_of_two_up_to(last - addr + 1);
     return piece;
 }
 
 static void not_answered(struct ioreq_cpu *cpu, enum gasp_space space, bool write, uint64_t addr,
                          unsigned size)
 {
+    static const char *const name[GASP_SPACES] = {"mem", "io", "pci"};
     struct ioreq_dispatch *dispatch = cpu->dispatch;
     uint64_t dropped;
 
@@ -54,9 +49,8 @@ static void not_answered(struct ioreq_cpu *cpu, enum gasp_space space, bool writ
     if (log_limit_pass(&dispatch->limit, &dropped))
         gasp_log(dispatch->gasp, GUEST_LOG_WARN,
                  "vCPU %u: nobody answers a %s of %u bytes at %s:%#llx (%llu more)",
-                 cpu->guest.index, write ? "write" : "read", size,
-                 space == GASP_MEMORY ? "mem" : "io", (unsigned long long)addr,
-                 (unsigned long long)dropped);
+                 cpu->guest.index, write ? "write" : "read", size, name[space],
+                 (unsigned long long)addr, (unsigned long long)dropped);
     if (dispatch->unsupported == GUEST_UNSUPPORTED_ABORT) {
         dispatch->aborted = true;
         eventfd_write(dispatch->work_fd, 1);
@@ -67,20 +61,23 @@ static void not_answered(struct ioreq_cpu *cpu, enum gasp_space space, bool writ
 static bool access_piece(struct ioreq_cpu *cpu, enum gasp_space space, const struct piece *piece,
                          bool write, uint64_t addr, uint64_t *value)
 {
+    static const uint16_t type[GASP_SPACES] = {
+        [GASP_MEMORY] = QST_MEMORY, [GASP_PORTS] = QST_X86_IO, [GASP_PCI] = QST_PCI};
     const struct space_region *region = &piece->region;
-    struct ram *ram = &cpu->dispatch->gasp->ram;
 
-    if (!piece->found || !(region->flags & GRF_ACTIVE))
+    if (!piece->found)
         return false;
     if (region->flags & (write ? GRF_VIRT_WR : GRF_VIRT_RD))
-        return region->owner && vdev_access(region->owner, region->cookie,
-                                            space == GASP_MEMORY ? QST_MEMORY : QST_X86_IO, write,
-                                            addr, piece->size, &cpu->guest, value);
-    if (space != GASP_MEMORY || !(region->flags & GRF_MEMORY))
-        return false;
-    /* RAM that has come to where the request was made for. */
-    return (write ? ram_write(ram, addr, value, piece->size)
-                  : ram_read(ram, addr, value, piece->size)) == 0;
+        return region->owner && vdev_access(region->owner, region->cookie, type[space], write, addr,
+                                            piece->size, &cpu->guest, value);
+    if (region->flags & GRF_NOPERMS) {
+        *value = UINT64_MAX;
+        return true;
+    }
+    /* Memory that has come to where the request was made for, or of which a part is covered. */
+    if (region->flags & (write ? GRF_PASS_WR : GRF_PASS_RD))
+        return ram_access_shown(&cpu->dispatch->gasp->ram, write, addr, value, piece->size) == 0;
+    return write && (region->flags & GRF_PASS_RD); /* ROM: dropped */
 }
 
 static uint64_t ones(unsigned size)

@@ -155,8 +155,13 @@ static void sleep_until_event(struct ioreq_cpu *cpu)
         {.fd = cpu->dispatch->gasp->hv->ops->events_fd(cpu->events), .events = POLLIN},
         {.fd = cpu->wake_fd, .events = POLLIN},
     };
+    eventfd_t value;
 
-    poll(fd, 2, -1);
+    /* A server may have been added, and its first event may have come before we looked at its slot. */
+    if (poll(fd, 2, -1) > 0 && fd[1].revents) {
+        eventfd_read(cpu->wake_fd, &value);
+        serve(cpu);
+    }
 }
 
 __attribute__((hot)) static void *dispatch_thread(void *arg)
@@ -218,19 +223,29 @@ static int open_cpus(struct ioreq_dispatch *dispatch, struct guest_system *gsp, 
 }
 
 /* As many as can be, even if one can't: a vCPU that waits for us must be told. */
-static int bind_cpus(struct ioreq_dispatch *dispatch)
+static int bind_server(struct ioreq_dispatch *dispatch, unsigned server)
 {
     int failed = 0;
 
     for (unsigned i = 0; i < dispatch->n_cpus; i++) {
         struct ioreq_cpu *cpu = &dispatch->cpu[i];
 
-        for (unsigned s = 0; s < dispatch->n_servers; s++) {
-            cpu->port[s] = dispatch->gasp->hv->ops->events_bind(
-                cpu->events, dispatch->page[s]->slot[i].vp_eport);
-            if (cpu->port[s] < 0)
-                failed = errno;
-        }
+        cpu->port[server] = dispatch->gasp->hv->ops->events_bind(
+            cpu->events, dispatch->page[server]->slot[i].vp_eport);
+        if (cpu->port[server] < 0)
+            failed = errno;
+    }
+    errno = failed;
+    return failed ? -1 : 0;
+}
+
+static int bind_servers(struct ioreq_dispatch *dispatch)
+{
+    int failed = 0;
+
+    for (unsigned s = 0; s < dispatch->n_servers; s++) {
+        if (bind_server(dispatch, s) < 0)
+            failed = errno;
     }
     errno = failed;
     return failed ? -1 : 0;
@@ -269,9 +284,7 @@ int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsig
 
     dispatch->ticks_a_ns = measure_ticks_a_ns();
     dispatch->max_pollers = cpus > 1 ? (unsigned)cpus - 1 : 0;
-    gasp->trap.frozen = true;
-    if (gasp->trap.n_servers == 0)
-        return 0;
+    /* Also without a server yet: one may come. */
     for (unsigned s = 0; s < gasp->trap.n_servers; s++) {
         if (gasp->hv->ops->ioreq_page_map(gasp->hv, gasp->trap.server[s], &dispatch->page[s]) < 0)
             goto fail;
@@ -281,12 +294,48 @@ int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsig
      * request that comes before its port is bound waits in its slot, and binding raises the event.
      */
     if (open_cpus(dispatch, gsp, n_cpus) < 0 || trap_enable(gasp, true) < 0 ||
-        bind_cpus(dispatch) < 0 || start_threads(dispatch) < 0)
+        bind_servers(dispatch) < 0 || start_threads(dispatch) < 0)
         goto fail;
     return 0;
 fail:
     saved = errno;
     ioreq_stop(dispatch);
+    errno = saved;
+    return -1;
+}
+
+static void wake(struct ioreq_dispatch *dispatch)
+{
+    for (unsigned i = 0; i < dispatch->n_cpus; i++)
+        eventfd_write(dispatch->cpu[i].wake_fd, 1);
+}
+
+int ioreq_add_server(struct ioreq_dispatch *dispatch)
+{
+    const struct hv_ops *ops = dispatch->gasp->hv->ops;
+    struct hv *hv = dispatch->gasp->hv;
+    unsigned s = dispatch->n_servers, id = dispatch->gasp->trap.server[s];
+    int saved;
+
+    if (ops->ioreq_page_map(hv, id, &dispatch->page[s]) < 0)
+        return -1;
+    if (ops->server_enable(hv, id, true) == 0) {
+        if (bind_server(dispatch, s) == 0) {
+            dispatch->n_servers = s + 1;
+            wake(dispatch);
+            return 0;
+        }
+        saved = errno;
+        ops->server_enable(hv, id, false);
+        errno = saved;
+    }
+    saved = errno;
+    for (unsigned i = 0; i < dispatch->n_cpus; i++) {
+        if (dispatch->cpu[i].port[s] >= 0)
+            ops->events_unbind(dispatch->cpu[i].events, dispatch->cpu[i].port[s]);
+        dispatch->cpu[i].port[s] = -1;
+    }
+    ops->ioreq_page_unmap(hv, dispatch->page[s]);
     errno = saved;
     return -1;
 }

@@ -28,7 +28,7 @@ struct ioreq_cpu {
     bool started;
     struct hv_events *events;
     int port[HV_MAX_SERVERS]; /* local ports, by index into trap_set.server; -1 not bound */
-    int wake_fd;              /* eventfd: look at dispatch->stop */
+    int wake_fd;              /* eventfd: look at dispatch->stop, and at all slots */
     _Atomic unsigned misses;  /* polls in vain, one after the other */
     unsigned skip;            /* answers still to come that no polling follows */
     struct ioreq_counters n;
@@ -46,16 +46,17 @@ struct ioreq_dispatch {
     int work_fd;          /* eventfd, the caller's: something for guest_run to do */
     struct log_limit limit;
     struct ioreq_page *page[HV_MAX_SERVERS];
-    unsigned n_servers, n_cpus;
+    _Atomic unsigned n_servers;
+    unsigned n_cpus;
     struct ioreq_cpu *cpu;
 };
 
-/*
- * Maps the servers' pages, enables them, binds their ports and starts the threads. All servers of
- * gasp->trap, which is frozen from now on. -1 with errno and everything given back but the servers
- * themselves.
- */
+/* Maps the servers' pages, enables them, binds their ports and starts the threads. All servers of
+ * gasp->trap. -1 with errno and everything given back but the servers themselves. */
 int ioreq_start(struct ioreq_dispatch *dispatch, struct guest_system *gsp, unsigned n_cpus);
+
+/* Serves gasp->trap's next server, too. -1 with errno: it isn't, and is disabled. */
+int ioreq_add_server(struct ioreq_dispatch *dispatch);
 
 /* Disables the servers, answers what is pending, ends the threads, unbinds, unmaps. Twice is fine.
  */

@@ -2,7 +2,7 @@
 /*
  * A request taken apart. A plain access is one element. A string instruction is `count` of them,
  * each `size` further up or (DF) down; with data_is_ptr the other side is guest RAM and steps too,
- * while a port stays where it is.
+ * while a port, or a register of PCI configuration space, stays where it is.
  */
 #include "ioreq/ioreq.h"
 
@@ -13,7 +13,7 @@ static bool sensible(const struct ioreq_slot *req)
 {
     bool size_ok = req->size == 1 || req->size == 2 || req->size == 4 || req->size == 8;
 
-    if (req->type == IOREQ_PORT)
+    if (req->type == IOREQ_PORT || req->type == IOREQ_PCI_CONFIG)
         return size_ok && req->size <= 4 && req->count >= 1 && req->count <= MAX_COUNT;
     return req->type == IOREQ_MEMORY && size_ok && req->count >= 1 && req->count <= MAX_COUNT;
 }
@@ -40,7 +40,9 @@ __attribute__((hot)) uint64_t ioreq_serve(struct ioreq_cpu *cpu, const struct io
 {
     uint8_t control = req->control;
     bool read = control & IOREQ_CONTROL_READ;
-    enum gasp_space space = req->type == IOREQ_PORT ? GASP_PORTS : GASP_MEMORY;
+    enum gasp_space space = req->type == IOREQ_PORT         ? GASP_PORTS
+                            : req->type == IOREQ_PCI_CONFIG ? GASP_PCI
+                                                            : GASP_MEMORY;
     uint64_t value = req->data;
     uint64_t step;
 
@@ -51,7 +53,7 @@ __attribute__((hot)) uint64_t ioreq_serve(struct ioreq_cpu *cpu, const struct io
     step = control & IOREQ_CONTROL_DF ? -(uint64_t)req->size : req->size;
     for (uint32_t i = 0; i < req->count; i++) {
         /* Unsigned: an address that wraps finds nothing there. */
-        uint64_t addr = space == GASP_PORTS ? req->addr : req->addr + i * step;
+        uint64_t addr = space == GASP_MEMORY ? req->addr + i * step : req->addr;
 
         if (control & IOREQ_CONTROL_DATA_IS_PTR)
             copy_element(cpu, space, read, addr, req->data + i * step, req->size);

@@ -18,7 +18,7 @@ static int ram_range(const struct ram *ram, uint64_t gpa, size_t size, struct ra
 /* Inside a read section. */
 static bool is_ram(const struct ram *ram, struct range range)
 {
-    return space_map_covered(space_read(ram->memory), range, GRF_MEMORY);
+    return space_map_covered(space_read(ram->memory), range, SPACE_RAM_HAS, SPACE_RAM_HASNT);
 }
 
 bool ram_has(struct ram *ram, struct range range)
@@ -96,7 +96,7 @@ static inline const struct ram_chunk *fresh_chunk(struct ram *ram, uint64_t gpa)
 
     /* known_by before the pages, as they are written. */
     if (!chunk || __atomic_load_n(&chunk->generation, __ATOMIC_RELAXED) != ram->generation ||
-        rcu_get(chunk->known_by) != space_read(ram->memory)->next_layer)
+        rcu_get(chunk->known_by) != space_read(ram->memory)->number)
         return NULL;
     return chunk;
 }
@@ -141,6 +141,18 @@ static bool ready(struct ram *ram, struct range range)
     }
 }
 
+/* Pinning maps and validates. */
+static int copy_pinned(struct ram *ram, bool write, struct range range, void *buf)
+{
+    if (ram_pin(ram, range) < 0)
+        return -1;
+    rcu_enter(); /* for the marks */
+    copy(ram, write, range, buf);
+    rcu_leave(ram);
+    ram_unpin(ram, range);
+    return 0;
+}
+
 /* Of several chunks, or of one that isn't mapped yet or perhaps out of date, or not of RAM. */
 static __attribute__((noinline)) int copy_slowly(struct ram *ram, bool write, uint64_t gpa,
                                                  void *buf, size_t size)
@@ -164,16 +176,20 @@ static __attribute__((noinline)) int copy_slowly(struct ram *ram, bool write, ui
         ram_look_again(ram, range);
     if (done)
         return 0;
-    if (!there)
-        return fail(ENOENT);
-    /* Pinning maps and validates. */
-    if (ram_pin(ram, range) < 0)
-        return -1;
-    rcu_enter(); /* for the marks */
-    copy(ram, write, range, buf);
+    return there ? copy_pinned(ram, write, range, buf) : fail(ENOENT);
+}
+
+int ram_access_shown(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t size)
+{
+    const struct range range = {gpa, gpa + (size - 1)};
+    bool done;
+
+    rcu_enter();
+    done = ram_mapped(ram, range);
+    if (done)
+        copy(ram, write, range, buf);
     rcu_leave(ram);
-    ram_unpin(ram, range);
-    return 0;
+    return done ? 0 : copy_pinned(ram, write, range, buf);
 }
 
 static inline int ram_copy(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t size)

@@ -66,7 +66,7 @@ static void tell(struct report *report)
     report->n = 0;
 }
 
-static void add(struct report *report, uint64_t gfn, uint64_t n)
+static void add_frames(struct report *report, uint64_t gfn, uint64_t n)
 {
     while (n > 0) {
         uint32_t some = n < MOST_PAGES ? n : MOST_PAGES;
@@ -77,6 +77,21 @@ static void add(struct report *report, uint64_t gfn, uint64_t n)
         gfn += some;
         n -= some;
     }
+}
+
+/* Pages; what is shown there may lie elsewhere. */
+static void add(struct report *report, uint64_t gfn, uint64_t n)
+{
+    const struct ram_parked *parked;
+    const struct ram_parked_page *page;
+
+    add_frames(report, gfn, n);
+    rcu_enter();
+    parked = rcu_get(report->ram->parked);
+    page = ram_parked_next(parked, gfn);
+    for (; page && page < parked->page + parked->n && page->home - gfn < n; page++)
+        add_frames(report, page->at, 1);
+    rcu_leave(report->ram);
 }
 
 /* Marks that were taken from a chunk: what is written from then on is marked anew. */

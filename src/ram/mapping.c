@@ -77,6 +77,8 @@ void ram_dispose(struct ram *ram)
     if (ram->base)
         munmap(ram->base, ram->limit);
     ram_allocator_free(ram->allocator);
+    free(ram->parked);
+    free(ram->has_tables);
     pthread_mutex_destroy(&ram->lock);
     *ram = (struct ram){0};
 }
@@ -118,6 +120,7 @@ static struct ram_chunk *map_chunk(struct ram *ram, size_t i)
         return NULL;
     for (size_t page = 0; page < RAM_CHUNK_PAGES; page++)
         gfn[page] = i * RAM_CHUNK_PAGES + page;
+    ram_parked_frames(ram, i * RAM_CHUNK_PAGES, gfn);
     /* Read before the mapping is made, so that a page given up during it makes the chunk stale. */
     chunk->generation = ram->generation;
     chunk->mapped_ns = clock_ns();
@@ -184,21 +187,24 @@ static void note_ram(struct ram_chunk *chunk, const struct space_map *map)
     uint64_t start = chunk->index * RAM_CHUNK_SIZE, ready[RAM_CHUNK_PAGES / 64] = {0};
     struct range range = {start, start + (RAM_CHUNK_SIZE - 1)};
     struct ram_pages *pages = chunk->pages;
+    struct space_region piece;
 
-    if (!pages && !space_map_covered(map, range, GRF_MEMORY)) {
+    if (!pages && !space_map_covered(map, range, SPACE_RAM_HAS, SPACE_RAM_HASNT)) {
         pages = pages_new();
         if (!pages)
             return;
         rcu_put(chunk->pages, pages);
     }
-    for (size_t i = space_map_search(map, start);
-         pages && i < map->n && map->region[i].range.first <= range.last; i++) {
-        if (map->region[i].flags & GRF_MEMORY)
-            add_ready(ready, pages->valid, map->region[i].range, range);
+    for (struct range rest = range; pages && space_map_next(map, rest, &piece);) {
+        if (space_flags_match(piece.flags, SPACE_RAM_HAS, SPACE_RAM_HASNT))
+            add_ready(ready, pages->valid, piece.range, range);
+        if (piece.range.last >= range.last)
+            break;
+        rest.first = piece.range.last + 1;
     }
     for (size_t word = 0; pages && word < RAM_CHUNK_PAGES / 64; word++)
         __atomic_store_n(&pages->ready[word], ready[word], __ATOMIC_RELAXED);
-    rcu_put(chunk->known_by, map->next_layer);
+    rcu_put(chunk->known_by, map->number);
 }
 
 static void look_at_map(struct ram *ram, struct ram_chunk *chunk)
@@ -207,7 +213,7 @@ static void look_at_map(struct ram *ram, struct ram_chunk *chunk)
 
     rcu_enter();
     map = space_read(ram->memory);
-    if (chunk->known_by != map->next_layer)
+    if (chunk->known_by != map->number)
         note_ram(chunk, map);
     rcu_done(ram->memory);
     rcu_leave(ram);
@@ -303,6 +309,17 @@ void ram_forget(struct ram *ram, struct range range)
             __atomic_store_n(&ram->chunk[i]->generation, 0, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&ram->lock);
+}
+
+bool ram_pinned(struct ram *ram, struct range range)
+{
+    bool pinned = false;
+
+    pthread_mutex_lock(&ram->lock);
+    for (size_t i = range.first >> RAM_CHUNK_SHIFT; i <= range.last >> RAM_CHUNK_SHIFT; i++)
+        pinned |= ram->chunk[i] && ram->chunk[i]->pins > 0;
+    pthread_mutex_unlock(&ram->lock);
+    return pinned;
 }
 
 int ram_drop(struct ram *ram, struct range range)

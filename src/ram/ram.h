@@ -48,6 +48,9 @@ struct ram {
     _Atomic uint64_t generation;
     _Atomic uint64_t pauses; /* of the guest, for its RAM */
     uint64_t taken;          /* where ram_populate has found a page of the guest's */
+    /* Of parked.c. */
+    struct ram_parked *parked; /* NULL: nothing ever was */
+    uint8_t *has_tables;       /* a bit for each 2 MiB: a page was moved from or to there */
     /* Of dirty.c. */
     _Atomic int watcher;     /* eventfd of who calls ram_report; -1: nobody does */
     _Atomic bool logging;    /* Xen logs dirty pages: each write is told at once */
@@ -63,6 +66,8 @@ void ram_dispose(struct ram *ram); /* unmaps all; twice is fine */
 bool ram_has(struct ram *ram, struct range range); /* all of it is RAM */
 int ram_read(struct ram *ram, uint64_t gpa, void *buf, size_t size);
 int ram_write(struct ram *ram, uint64_t gpa, const void *buf, size_t size);
+/* The same of what is shown there, RAM by the map or not: for who has looked at the map. */
+int ram_access_shown(struct ram *ram, bool write, uint64_t gpa, void *buf, size_t size);
 int ram_load8(struct ram *ram, uint64_t gpa, uint8_t *value_r);
 int ram_load16(struct ram *ram, uint64_t gpa, uint16_t *value_r);
 int ram_load32(struct ram *ram, uint64_t gpa, uint32_t *value_r);
@@ -115,6 +120,41 @@ int ram_populate(struct ram *ram, struct range range, bool whole_2m, bool may_pa
 int ram_depopulate(struct ram *ram, struct range range, int64_t pool);
 /* Bytes that ram_populate adds to the paging pool. */
 uint64_t ram_pool_for(struct range range);
+
+/* ---- pages that lie elsewhere while something covers them (parked.c) ---- */
+
+/*
+ * A page's frames: RAM_FRAME its RAM, other numbers the caller's. Each lies at its home, the page
+ * itself, or at a place in the parking window; one is shown, which is what reading the page here
+ * gives wherever it lies. All n (at most RAM_CHUNK_PAGES) or none.
+ */
+enum { RAM_FRAME = 0 };
+/* Moves what lies at home to `at`, a hole; shown: it is what is shown there. Pages that the guest
+ * gave up are passed over. -1 with Xen's errno. */
+int ram_park(struct ram *ram, uint64_t gfn, size_t n, uint64_t frame, uint64_t at, bool shown);
+/* And back: what is at home would be lost. */
+int ram_unpark(struct ram *ram, uint64_t gfn, size_t n, uint64_t frame, uint64_t at);
+/* What was populated at `at` belongs there, not shown. ENOMEM. */
+int ram_park_new(struct ram *ram, uint64_t gfn, size_t n, uint64_t frame, uint64_t at);
+/* It was depopulated. */
+void ram_parked_gone(struct ram *ram, uint64_t gfn, size_t n, uint64_t frame);
+/* From now on this one is shown of all of the range's pages: at home, unless it is parked. */
+void ram_show(struct ram *ram, struct range range, uint64_t frame);
+/* Whether the guest's writes to what is at home are dropped. Moving a page loses it. */
+int ram_set_type(struct ram *ram, bool read_only, struct range range);
+/* Who changes them (its lock): how many of the n pages from gfn on have their frame parked in a row,
+ * which begins at *at_r (at most RAM_CHUNK_PAGES); or have it not, RAM_NOT_PARKED. */
+uint64_t ram_parked_row(const struct ram *ram, uint64_t gfn, uint64_t n, uint64_t frame,
+                        uint64_t *at_r);
+#define RAM_NOT_PARKED UINT64_MAX
+/* Which of the n places from `at` on are taken. */
+void ram_parking_used(const struct ram *ram, uint64_t at, size_t n, bool used[]);
+
+/* Whether somebody has a chunk of the range pinned. */
+bool ram_pinned(struct ram *ram, struct range range);
+/* Unmaps the chunks of a range, so that no page of it is kept. EBUSY: one is pinned. Not inside a
+ * read section. */
+int ram_drop(struct ram *ram, struct range range);
 
 /* ---- what is there already (discover.c) ---- */
 

@@ -15,7 +15,7 @@ struct ram_chunk {
     LIST_ENTRY(ram_chunk) link;
     uint64_t generation; /* of the guest's pages when it was mapped; 0: known to be out of date */
     uint64_t mapped_ns;  /* when */
-    uint64_t known_by;   /* next_layer of the map that told which pages are RAM; 0: none yet */
+    uint64_t known_by;   /* number of the map that told which pages are RAM; 0: none yet */
     struct ram_pages *pages; /* NULL: all are valid and, by that map, RAM. Set once */
     uint32_t index;          /* its place in ram->chunk */
     unsigned pins;           /* under ram->lock */
@@ -59,9 +59,20 @@ void ram_look_again(struct ram *ram, struct range range);
  * pages ourselves. */
 void ram_forget(struct ram *ram, struct range range);
 
-/* Unmaps the chunks of a range. -1 and nothing changed: EBUSY (one is pinned). Not inside a read
- * section. */
-int ram_drop(struct ram *ram, struct range range);
+struct ram_parked {
+    struct rcu_head rcu;
+    void *domain; /* of rcu.h */
+    size_t n;
+    struct ram_parked_page {
+        uint64_t home, at; /* frame numbers */
+        uint64_t frame;
+        bool shown;
+    } page[]; /* ascending by home */
+};
+/* The first from this frame on, or NULL. */
+const struct ram_parked_page *ram_parked_next(const struct ram_parked *parked, uint64_t gfn);
+/* Under the lock: puts where they lie in place of the frames of a chunk that are parked and shown. */
+void ram_parked_frames(const struct ram *ram, uint64_t first, uint64_t gfn[RAM_CHUNK_PAGES]);
 
 /* We wrote there: inside a read section that found it mapped, or with it pinned. */
 void ram_wrote(struct ram *ram, struct range range);

@@ -1,49 +1,119 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Maps, drafts of them, and looking at them; what setting a region does is in set.c. */
 #include "space/space.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <xengasp/gasp.h>
 
-struct parts {
-    struct space_region *part;
-    size_t n;
-};
+#include "space/draft.h"
 
-static struct parts visible(const struct space_map *map)
+enum { ROOM = 8 }; /* for so many cells more than there are */
+
+/* One block for both rows. */
+static bool rows_alloc(struct space_map *map, size_t room)
 {
-    return (struct parts){map->region, map->n};
+    char *rows = malloc(room * (sizeof(*map->last) + sizeof(*map->cell)));
+
+    if (!rows)
+        return false;
+    map->last = (uint64_t *)rows;
+    map->cell = (struct space_cell **)(rows + room * sizeof(*map->last));
+    map->room = room;
+    return true;
 }
 
-static struct parts hidden(const struct space_map *map)
+static struct space_map *map_alloc(size_t room)
 {
-    return (struct parts){map->hidden, map->n_hidden};
-}
-
-/* One allocation: the map, its visible and its hidden parts, and the addresses for the search. */
-static struct space_map *map_alloc(size_t n, size_t n_hidden)
-{
-    size_t parts = (n + n_hidden) * sizeof(struct space_region);
-    struct space_map *map = malloc(sizeof(*map) + parts + n * sizeof(*map->last));
+    struct space_map *map = calloc(1, sizeof(*map));
 
     if (!map)
         return NULL;
-    *map = (struct space_map){.next_layer = 1};
-    map->region = (struct space_region *)(map + 1);
-    map->hidden = map->region + n;
-    map->last = (uint64_t *)(map->hidden + n_hidden);
-    return map;
+    if (rows_alloc(map, room))
+        return map;
+    free(map);
+    return NULL;
 }
 
 struct space_map *space_map_new(void)
 {
-    return map_alloc(0, 0);
+    struct space_map *map = map_alloc(ROOM);
+
+    if (map) {
+        map->number = 1;
+        map->next_layer = 1;
+    }
+    return map;
 }
 
-void space_map_free(struct space_map *map)
+static void copy_rows(struct space_map *to, const struct space_map *from)
 {
+    to->n = from->n;
+    memcpy(to->last, from->last, from->n * sizeof(*to->last));
+    memcpy(to->cell, from->cell, from->n * sizeof(struct space_cell *));
+}
+
+struct space_map *space_map_draft(const struct space_map *map, uint64_t number)
+{
+    struct space_map *draft = map_alloc(map->n + ROOM);
+
+    if (!draft)
+        return NULL;
+    copy_rows(draft, map);
+    draft->number = number;
+    draft->next_layer = map->next_layer;
+    return draft;
+}
+
+bool draft_make_room(struct space_map *draft, size_t cells, size_t dropped)
+{
+    struct space_cell **more;
+    uint64_t *rows = draft->last;
+
+    if (draft->n_dropped + dropped > draft->dropped_room) {
+        size_t room = 2 * (draft->n_dropped + dropped);
+
+        more = realloc(draft->dropped, room * sizeof(struct space_cell *));
+        if (!more)
+            return false;
+        draft->dropped = more;
+        draft->dropped_room = room;
+    }
+    if (cells > draft->room) {
+        const struct space_map before = *draft;
+
+        if (!rows_alloc(draft, cells + cells / 2))
+            return false;
+        copy_rows(draft, &before);
+        free(rows);
+    }
+    return true;
+}
+
+static void free_shell(struct space_map *map)
+{
+    free(map->dropped);
+    free(map->last);
     free(map);
 }
+
+static void free_own_cells(struct space_map *map)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        if (map->cell[i]->born == map->number)
+            free(map->cell[i]);
+    }
+}
+
+void space_map_free(struct space_map *draft)
+{
+    if (!draft)
+        return;
+    free_own_cells(draft);
+    free_shell(draft);
+}
+
+/* ---- looking ---- */
 
 /* The lower bound in `last`. The loop's only branch is its end: the step is arithmetic. */
 __attribute__((hot)) size_t space_map_search(const struct space_map *map, uint64_t addr)
@@ -60,231 +130,158 @@ __attribute__((hot)) size_t space_map_search(const struct space_map *map, uint64
     return (size_t)(base - map->last) + (n == 1 && *base < addr);
 }
 
-/* The same among any parts. */
-static size_t search_parts(struct parts in, uint64_t addr)
+static bool same_piece(const struct space_layer *a, const struct space_layer *b)
 {
-    size_t low = 0, high = in.n;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (in.part[middle].range.last < addr)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return a && b && a->id == b->id && a->flags == b->flags;
 }
 
-bool space_map_covered(const struct space_map *map, struct range range, uint32_t flags)
+static void tell(struct space_region *r, struct range range, const struct space_layer *layer)
+{
+    *r = (struct space_region){range, layer->flags, layer->cookie, layer->owner, layer->id};
+}
+
+/* How far what ends at `last`, before cell i, goes on as the same piece, but not further than needed.
+ */
+static uint64_t piece_end(const struct space_map *map, size_t i, uint64_t last, uint64_t needed,
+                          const struct space_layer *layer)
+{
+    while (last < needed && i < map->n && map->cell[i]->range.first - last == 1 &&
+           same_piece(space_cell_visible(map->cell[i]), layer))
+        last = map->last[i++];
+    return last;
+}
+
+/* The same of a hole. */
+static uint64_t hole_end(const struct space_map *map, size_t i, uint64_t needed)
+{
+    while (i < map->n && map->cell[i]->range.first <= needed && !space_cell_visible(map->cell[i]))
+        i++;
+    return i < map->n ? map->cell[i]->range.first - 1 : UINT64_MAX;
+}
+
+__attribute__((hot)) bool space_map_look(const struct space_map *map, struct range range,
+                                         struct space_region *seen_r)
+{
+    size_t i = space_map_search(map, range.first);
+    const struct space_cell *cell = i < map->n ? map->cell[i] : NULL;
+    const struct space_layer *layer =
+        cell && cell->range.first <= range.first ? space_cell_visible(cell) : NULL;
+
+    if (!layer) {
+        *seen_r = (struct space_region){.range = {range.first, hole_end(map, i, range.last)}};
+        return false;
+    }
+    tell(seen_r, cell->range, layer);
+    if (cell->range.last < range.last)
+        seen_r->range.last = piece_end(map, i + 1, cell->range.last, range.last, layer);
+    return true;
+}
+
+/* The whole piece of cell i, which has a visible layer. */
+static void whole_piece(const struct space_map *map, size_t i, struct space_region *piece_r)
+{
+    const struct space_layer *layer = space_cell_visible(map->cell[i]);
+    struct range range = {map->cell[i]->range.first,
+                          piece_end(map, i + 1, map->last[i], UINT64_MAX, layer)};
+
+    while (i > 0 && range.first - map->last[i - 1] == 1 &&
+           same_piece(space_cell_visible(map->cell[i - 1]), layer))
+        range.first = map->cell[--i]->range.first;
+    tell(piece_r, range, layer);
+}
+
+bool space_map_next(const struct space_map *map, struct range range, struct space_region *piece_r)
+{
+    for (size_t i = space_map_search(map, range.first);
+         i < map->n && map->cell[i]->range.first <= range.last; i++) {
+        if (space_cell_visible(map->cell[i])) {
+            whole_piece(map, i, piece_r);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool space_map_find(const struct space_map *map, uint64_t addr, struct space_region *piece_r)
+{
+    return space_map_next(map, (struct range){addr, addr}, piece_r);
+}
+
+bool space_map_covered(const struct space_map *map, struct range range, uint32_t has,
+                       uint32_t hasnt)
 {
     uint64_t addr = range.first;
 
     for (size_t i = space_map_search(map, addr); i < map->n; i++) {
-        const struct space_region *region = &map->region[i];
+        const struct space_layer *layer = space_cell_visible(map->cell[i]);
 
-        if (region->range.first > addr || (region->flags & flags) != flags)
+        if (map->cell[i]->range.first > addr || !layer ||
+            !space_flags_match(layer->flags, has, hasnt))
             return false;
-        if (region->range.last >= range.last)
+        if (map->last[i] >= range.last)
             return true;
-        addr = region->range.last + 1;
+        addr = map->last[i] + 1;
     }
     return false;
 }
 
-const struct space_region *space_map_meets(const struct space_map *map, struct range range,
-                                           uint32_t flags)
+bool space_map_plain(const struct space_map *map, struct range range, uint32_t flags)
 {
-    const struct parts side[] = {visible(map), hidden(map)};
+    uint64_t addr = range.first;
 
-    for (int s = 0; s < 2; s++) {
-        size_t i = search_parts(side[s], range.first);
+    for (size_t i = space_map_search(map, addr); i < map->n; i++) {
+        const struct space_cell *cell = map->cell[i];
 
-        for (; i < side[s].n && side[s].part[i].range.first <= range.last; i++)
-            if ((side[s].part[i].flags & flags) == flags)
-                return &side[s].part[i];
-    }
-    return NULL;
-}
-
-static bool same_owner(const struct space_region *a, const struct space_region *b)
-{
-    return a->owner == b->owner && a->cookie == b->cookie;
-}
-
-/* Whether a part of the owner's lies in the range. */
-static bool owner_meets(const struct space_map *map, const struct space_region *region)
-{
-    const struct parts side[] = {visible(map), hidden(map)};
-
-    for (int s = 0; s < 2; s++) {
-        size_t i = search_parts(side[s], region->range.first);
-
-        for (; i < side[s].n && side[s].part[i].range.first <= region->range.last; i++)
-            if (same_owner(&side[s].part[i], region))
-                return true;
+        if (cell->range.first > addr || cell->n > 1 || cell->layer[0].flags != flags)
+            return false;
+        if (map->last[i] >= range.last)
+            return true;
+        addr = map->last[i] + 1;
     }
     return false;
 }
 
-/* The part at addr that is of this layer, and of the same owner as `region`; or NULL. */
-static const struct space_region *find_own(const struct space_map *map,
-                                           const struct space_region *region, uint64_t addr,
-                                           uint64_t layer)
-{
-    const struct parts side[] = {visible(map), hidden(map)};
-
-    for (int s = 0; s < 2; s++) {
-        size_t i = search_parts(side[s], addr);
-
-        if (i < side[s].n && side[s].part[i].range.first <= addr &&
-            side[s].part[i].layer == layer && same_owner(&side[s].part[i], region))
-            return &side[s].part[i];
-    }
-    return NULL;
-}
-
-/* 0 if the named range lies wholly in one layer of the owner's. */
-static int check_delete(const struct space_map *map, const struct space_region *region)
-{
-    const struct range at = {region->range.first, region->range.first};
-    const struct space_region *part = space_map_meets(map, at, 0);
-    uint64_t layer;
-
-    if (!space_map_meets(map, region->range, 0))
-        return ENOENT;
-    if (!owner_meets(map, region))
-        return EPERM;
-    if (!part || !same_owner(part, region))
-        return ENOENT;
-    layer = part->layer;
-    while (part && part->range.last < region->range.last)
-        part = find_own(map, region, part->range.last + 1, layer);
-    return part ? 0 : ENOENT;
-}
-
-/* 0 if the region can be set; then *part_r is what goes into the map. */
-static int check_set(const struct space_map *map, const struct space_region *region,
+bool space_map_meets(const struct space_map *map, struct range range, uint32_t flags,
                      struct space_region *part_r)
 {
-    const struct space_region *old = space_map_meets(map, region->range, 0);
+    for (size_t i = space_map_search(map, range.first);
+         i < map->n && map->cell[i]->range.first <= range.last; i++) {
+        const struct space_cell *cell = map->cell[i];
 
-    *part_r = *region;
-    if (!old) {
-        part_r->layer = !region->owner && (region->flags & GRF_MEMORY) ? 0 : map->next_layer;
-        return 0;
+        for (uint32_t k = 0; k < cell->n; k++) {
+            if ((cell->layer[k].flags & flags) != flags)
+                continue;
+            if (part_r)
+                tell(part_r, cell->range, &cell->layer[k]);
+            return true;
+        }
     }
-    if (same_owner(old, region) && range_inside(region->range, old->range)) {
-        part_r->layer = old->layer;
-        part_r->flags |= old->flags & GRF_STICKY;
-        return 0;
+    return false;
+}
+
+bool space_map_owned(const struct space_map *map, const void *owner, struct space_region *part_r)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        for (uint32_t k = 0; k < map->cell[i]->n; k++) {
+            if (map->cell[i]->layer[k].owner != owner || map->cell[i]->layer[k].id == 0)
+                continue;
+            tell(part_r, map->cell[i]->range, &map->cell[i]->layer[k]);
+            return true;
+        }
     }
-    if ((region->flags & GRF_PRECIOUS) || space_map_meets(map, region->range, GRF_PRECIOUS))
-        return EBUSY;
-    return EEXIST;
+    return false;
 }
 
-/* Appends a part above all others; one that goes on where the last one ends, and is like it, makes
- * it longer. */
-static void append(struct parts *out, const struct space_region *part)
+/* Moves *addr up to the last address that is taken in the way of [*addr, *addr + size); true if there
+ * is one. *i: the first cell that ends at *addr or above. */
+static bool skip_cells(const struct space_map *map, size_t *i, uint64_t *addr, uint64_t size)
 {
-    struct space_region *before = out->n > 0 ? &out->part[out->n - 1] : NULL;
-
-    if (before && before->layer == part->layer && before->flags == part->flags &&
-        same_owner(before, part) && part->range.first - before->range.last == 1)
-        before->range.last = part->range.last;
-    else
-        out->part[out->n++] = *part;
-}
-
-/* Copies `in` with `part` in the place of what is in the range; part NULL: with nothing there. At
- * most 2 more. */
-static void replace(struct parts *out, struct parts in, struct range range,
-                    const struct space_region *part)
-{
-    size_t i = search_parts(in, range.first);
-    struct space_region rest;
-
-    if (i > 0)
-        memcpy(out->part, in.part, i * sizeof(*in.part));
-    out->n = i;
-    if (i < in.n && in.part[i].range.first < range.first) {
-        rest = in.part[i];
-        rest.range.last = range.first - 1;
-        append(out, &rest);
-    }
-    if (part)
-        append(out, part);
-    while (i < in.n && in.part[i].range.last <= range.last)
-        i++;
-    if (i == in.n)
-        return;
-    rest = in.part[i++];
-    if (rest.range.first <= range.last)
-        rest.range.first = range.last + 1;
-    append(out, &rest);
-    if (i < in.n)
-        memcpy(out->part + out->n, in.part + i, (in.n - i) * sizeof(*in.part));
-    out->n += in.n - i;
-}
-
-static void set_last(struct space_map *map)
-{
-    for (size_t i = 0; i < map->n; i++)
-        map->last[i] = map->region[i].range.last;
-}
-
-struct space_map *space_map_of(const struct space_region *region, size_t n, uint64_t next_layer)
-{
-    struct space_map *map = map_alloc(n, 0);
-    struct parts parts;
-
-    if (!map)
-        return NULL;
-    parts = visible(map);
-    for (size_t i = 0; i < n; i++)
-        append(&parts, &region[i]);
-    map->n = parts.n;
-    map->next_layer = next_layer;
-    set_last(map);
-    return map;
-}
-
-int space_map_set(const struct space_map *map, const struct space_region *region,
-                  struct space_map **new_r)
-{
-    bool deletes = region->flags == 0, active = region->flags & GRF_ACTIVE;
-    struct parts seen, unseen;
-    struct space_region part;
-    struct space_map *new;
-    int rc = deletes ? check_delete(map, region) : check_set(map, region, &part);
-
-    if (rc)
-        return rc;
-    new = map_alloc(map->n + 2, map->n_hidden + 2);
-    if (!new)
-        return ENOMEM;
-    seen = visible(new);
-    unseen = hidden(new);
-    replace(&seen, visible(map), region->range, !deletes && active ? &part : NULL);
-    replace(&unseen, hidden(map), region->range, !deletes && !active ? &part : NULL);
-    new->n = seen.n;
-    new->n_hidden = unseen.n;
-    new->next_layer = map->next_layer + 1;
-    set_last(new);
-    *new_r = new;
-    return 0;
-}
-
-/* Moves *addr up past the parts that [*addr, *addr + size) meets; true if it moved. *i: where to go
- * on looking. */
-static bool skip_parts(struct parts in, size_t *i, uint64_t *addr, uint64_t size)
-{
-    while (*i < in.n && in.part[*i].range.last < *addr)
+    while (*i < map->n && map->last[*i] < *addr)
         ++*i;
-    if (*i == in.n || (in.part[*i].range.first > *addr && in.part[*i].range.first - *addr >= size))
+    if (*i == map->n ||
+        (map->cell[*i]->range.first > *addr && map->cell[*i]->range.first - *addr >= size))
         return false;
-    *addr = in.part[*i].range.last; /* still taken; the caller goes one further */
+    *addr = map->last[*i];
     return true;
 }
 
@@ -303,8 +300,7 @@ int space_map_find_free(const struct space_map *map, uint64_t size, uint64_t ali
                         struct range window, const struct range *avoid, size_t n_avoid,
                         uint64_t *start_r)
 {
-    size_t i = search_parts(visible(map), window.first),
-           j = search_parts(hidden(map), window.first);
+    size_t i = space_map_search(map, window.first);
     uint64_t addr = window.first;
 
     for (;;) {
@@ -315,8 +311,7 @@ int space_map_find_free(const struct space_map *map, uint64_t size, uint64_t ali
         addr += up;
         if (size - 1 > window.last - addr)
             return ENOSPC;
-        if (!skip_parts(visible(map), &i, &addr, size) &&
-            !skip_parts(hidden(map), &j, &addr, size) && !skip_avoid(avoid, n_avoid, &addr, size))
+        if (!skip_cells(map, &i, &addr, size) && !skip_avoid(avoid, n_avoid, &addr, size))
             break;
         if (addr >= window.last)
             return ENOSPC;
@@ -326,9 +321,12 @@ int space_map_find_free(const struct space_map *map, uint64_t size, uint64_t ali
     return 0;
 }
 
+/* ---- a space ---- */
+
 int space_init(struct space *space, uint64_t limit)
 {
     space->limit = limit;
+    space->numbers = 1;
     space->map = space_map_new();
     return space->map ? 0 : ENOMEM;
 }
@@ -338,8 +336,15 @@ void space_dispose(struct space *space)
     if (!space->map)
         return;
     rcu_drain();
-    space_map_free(space->map);
+    for (size_t i = 0; i < space->map->n; i++)
+        free(space->map->cell[i]);
+    free_shell(space->map);
     space->map = NULL;
+}
+
+struct space_map *space_draft(struct space *space)
+{
+    return space_map_draft(space->map, ++space->numbers);
 }
 
 static void reclaim(struct rcu_head *head)
@@ -348,14 +353,51 @@ static void reclaim(struct rcu_head *head)
 
     rcu_reclaim(head);
     rcu_reclaim(map->domain);
-    space_map_free(map);
+    if (map->taken_back)
+        free_own_cells(map);
+    else
+        for (size_t i = 0; i < map->n_dropped; i++)
+            free(map->dropped[i]);
+    free_shell(map);
 }
 
-void space_publish(struct space *space, struct space_map *map)
+static void retire(struct space *space, struct space_map *map)
 {
-    struct space_map *old = space->map;
+    map->domain = space;
+    rcu_defer(&map->rcu, reclaim);
+}
 
-    rcu_put(space->map, map);
-    old->domain = space;
-    rcu_defer(&old->rcu, reclaim);
+struct space_map *space_show(struct space *space, struct space_map *draft)
+{
+    struct space_map *former = space->map;
+
+    rcu_put(space->map, draft);
+    return former;
+}
+
+/* The former goes, and with it what the present one doesn't have: older readers are gone by then,
+ * too. */
+void space_keep(struct space *space, struct space_map *former)
+{
+    struct space_map *map = space->map;
+
+    former->dropped = map->dropped;
+    former->n_dropped = map->n_dropped;
+    map->dropped = NULL;
+    map->n_dropped = map->dropped_room = 0;
+    retire(space, former);
+}
+
+void space_take_back(struct space *space, struct space_map *former)
+{
+    struct space_map *map = space->map;
+
+    map->taken_back = true;
+    rcu_put(space->map, former);
+    retire(space, map);
+}
+
+void space_publish(struct space *space, struct space_map *draft)
+{
+    space_keep(space, space_show(space, draft));
 }

@@ -142,7 +142,10 @@ static int set_region(struct vdev *vdev)
                                  .vdev = &vdev->public,
                                  .guest = vdev->public.v_block};
 
-    if (gasp_region_set_soft(vdev->public.v_gsp, 1, &region) == 1) {
+    /* What is configured covers nothing: that would be an oversight. */
+    if (!gasp_is_free(gasp_of(vdev->public.v_gsp), &region))
+        errno = EEXIST;
+    else if (gasp_region_set_soft(vdev->public.v_gsp, 1, &region) == 1) {
         vdev->placed = true;
         return 0;
     }

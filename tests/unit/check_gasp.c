@@ -35,24 +35,36 @@ static const struct flags_row {
     {VIRT | GRF_PASS_WR, true, EINVAL},
     {VIRT | GRF_VIRT_EX | GRF_PASS_EX, true, EINVAL},
     {GRF_VIRT_WR | GRF_PASS_RD | GRF_ACTIVE, true, ENOTSUP},
-    {GRF_PASS_ANY | GRF_ACTIVE, false, ENOTSUP},
-    {GRF_PASS_ANY | GRF_ACTIVE | GRF_MEMORY, false, ENOTSUP},
-    {GRF_MEMORY | GRF_ACTIVE, false, ENOTSUP},
+    {GRF_PASS_ANY | GRF_ACTIVE, false, 0},                   /* device memory */
+    {GRF_PASS_RD | GRF_PASS_EX | GRF_ACTIVE, false, 0},      /* read-only */
+    {GRF_PASS_ANY | GRF_ACTIVE | GRF_MEMORY, false, 0},      /* vm_ram_register_at */
+    {GRF_PASS_ANY | GRF_ACTIVE | GRF_MEMORY, true, ENOTSUP}, /* not over RAM */
+    {GRF_PASS_RD | GRF_ACTIVE | GRF_MEMORY, false, ENOTSUP}, /* not over RAM */
+    {GRF_PASS_WR | GRF_ACTIVE, false, ENOTSUP},              /* can't be read */
+    {GRF_PASS_EX | GRF_ACTIVE, false, ENOTSUP},
+    {GRF_VIRT_RD | GRF_PASS_WR | GRF_ACTIVE, true, ENOTSUP},
+    {GRF_VIRT_WR | GRF_PASS_RD | GRF_PASS_EX | GRF_ACTIVE, true, ENOTSUP},
+    {VIRT | GRF_NOPERMS, true, EINVAL},
+    {GRF_PASS_ANY | GRF_NOPERMS | GRF_ACTIVE, false, EINVAL},
     {VIRT | GRF_NOCACHE, true, ENOTSUP},
     {GRF_PASSTHRU | GRF_ACTIVE, false, ENOTSUP},
     {GRF_VIRT_EX | GRF_ACTIVE, true, ENOTSUP},
     {VIRT | GRF_NOCACHE, false, ENOTSUP}, /* ENOTSUP before EINVAL */
-    {UNKNOWN_FLAG | GRF_PASS_ANY, true, ENOTSUP},
+    {UNKNOWN_FLAG | GRF_PASS_WR, true, ENOTSUP},
+    {UNKNOWN_FLAG | GRF_PASS_ANY, true, EINVAL},
 };
 
 START_TEST(test_flags)
 {
     const struct flags_row *row = &flags_rows[_i];
     vdev_t *vdev = row->vdev ? &vdev_a : NULL;
+    bool both = row->flags & GRF_VIRT_ANY & (row->flags & GRF_PASS_ANY) >> 3;
+    int port_rc = row->flags & GRF_PASS_ANY && !both ? ENOTSUP : row->rc;
     struct gasp_region rgn;
 
     ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, row->flags, vdev, 0), row->rc);
-    ck_assert_int_eq(set(QST_X86_IO, PORT, 8, row->flags, vdev, 0), row->rc);
+    /* Ports are never memory, before all else. */
+    ck_assert_int_eq(set(QST_X86_IO, PORT, 8, row->flags, vdev, 0), port_rc);
     ck_assert_int_eq(info(QST_MEMORY, MEM, &rgn),
                      row->rc == 0 && row->flags & GRF_ACTIVE ? 0 : ENOENT);
     ck_assert_uint_eq(usage().ranges, row->rc == 0 && row->flags & GRF_ACTIVE &&
@@ -76,7 +88,7 @@ static const struct block_row {
     {{0xffff, 1, QST_X86_IO, 0}, 0, 0},
     {{0xffff, 2, QST_X86_IO, 0}, 0, EOVERFLOW},
     {{0x10000, 1, QST_X86_IO, 0}, 0, EOVERFLOW},
-    {{MEM, 1, QST_PCI, 0}, 0, ENOTSUP},
+    {{MEM, 1, QST_PCI_IO, 0}, 0, ENOTSUP},
     {{MEM, 1, QST_CPUREGS, 0}, 0, ENOTSUP},
     {{MEM, 1, QST_NO_TYPE, 0}, 0, ENOTSUP},
     {{MEM, 1, QST_MEMORY, QSF_REPORT_EXCEPTION}, 0, ENOTSUP},
@@ -105,7 +117,7 @@ START_TEST(test_several)
         {.flags = VIRT, .vdev = &vdev_a, .guest = {MEM, PAGE, QST_MEMORY, 0}},
         {.flags = UNKNOWN_FLAG, .guest = {MEM, 0, QST_NO_TYPE, 0}},
         {.flags = VIRT, .vdev = &vdev_a, .guest = {PORT, 4, QST_X86_IO, 0}},
-        {.flags = VIRT, .vdev = &vdev_b, .guest = {MEM, PAGE, QST_MEMORY, 0}},
+        {.flags = VIRT, .vdev = &vdev_b, .guest = {MEM, 2 * PAGE, QST_MEMORY, 0}},
         {.flags = VIRT, .vdev = &vdev_b, .guest = {MEM + PAGE, PAGE, QST_MEMORY, 0}},
     };
     struct gasp_region is;
@@ -151,7 +163,7 @@ START_TEST(test_info)
     ck_assert_uint_eq(rgn.guest.type, QST_MEMORY);
     ck_assert_int_eq(info(QST_MEMORY, SPACE_LIMIT, &rgn), EOVERFLOW);
     ck_assert_int_eq(info(QST_X86_IO, 0x10000, &rgn), EOVERFLOW);
-    ck_assert_int_eq(info(QST_PCI, 0, &rgn), ENOTSUP);
+    ck_assert_int_eq(info(QST_PCI_IO, 0, &rgn), ENOTSUP);
     ck_assert_int_eq(gasp_region_info(gsp(), &block, &rgn), ENOTSUP);
 
     ck_assert_int_eq(info(QST_MEMORY, 5 * MIB, &rgn), 0); /* RAM */
@@ -190,7 +202,6 @@ END_TEST
 START_TEST(test_owners)
 {
     ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, VIRT, &vdev_a, 7), 0);
-    ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, VIRT, &vdev_a, 8), EEXIST); /* another owner */
     ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, GRF_NONE, &vdev_a, 8), EPERM);
     ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, GRF_NONE, NULL, 0), EPERM);
     ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, GRF_NONE, &vdev_b, 7), EPERM);
@@ -198,17 +209,31 @@ START_TEST(test_owners)
 }
 END_TEST
 
-/* RAM comes and goes by its own calls alone. */
-START_TEST(test_ram_is_not_changed)
+/* What xl gave the guest isn't ours to take; what was registered is. */
+START_TEST(test_ram_as_a_region)
 {
-    ck_assert_int_eq(set(QST_MEMORY, 0, RAM_BYTES, GRF_NONE, NULL, 0), ENOTSUP);
-    ck_assert_int_eq(set(QST_MEMORY, MIB, PAGE, GRF_NONE, NULL, 0), ENOTSUP);
-    ck_assert_int_eq(set(QST_MEMORY, MIB, PAGE, GRF_NOPERMS | GRF_ACTIVE, NULL, 0), ENOTSUP);
+    const uint32_t ram = GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE;
+    struct gasp_region is;
+
+    ck_assert_int_eq(set(QST_MEMORY, 0, RAM_BYTES, GRF_NONE, NULL, 0), ENOENT);
+    ck_assert_int_eq(set(QST_MEMORY, MIB, PAGE, GRF_NONE, NULL, 0), ENOENT);
     ck_assert_int_eq(set(QST_MEMORY, MIB, RAM_BYTES, GRF_NOPERMS, NULL, 0), EEXIST);
-    ck_assert_int_eq(set(QST_MEMORY, MIB, PAGE, GRF_NOPERMS | GRF_ACTIVE, NULL, 1), EEXIST);
-    ck_assert_int_eq(set(QST_MEMORY, MIB, PAGE, VIRT, &vdev_a, 0), EEXIST);
     ck_assert_ptr_nonnull(strstr(logged, "is RAM"));
     ck_assert_int_eq(set(QST_MEMORY, MIB, PAGE, GRF_NONE, &vdev_a, 0), EPERM);
+    ck_assert_int_eq(set(QST_MEMORY, MIB, 4, ram, NULL, 0), EINVAL);
+    ck_assert_int_eq(set(QST_MEMORY, MIB, PAGE, ram, &vdev_a, 0), 0);
+    ck_assert_int_eq(set(QST_MEMORY, MIB, PAGE, GRF_NONE, &vdev_a, 0), 0);
+    ck_assert_int_eq(set(QST_MEMORY, MEM, MIB, ram, NULL, 0), 0);
+    ck_assert_int_eq(info(QST_MEMORY, MEM + PAGE, &is), 0);
+    ck_assert(is.flags == ram && is.guest.length == MIB && is.host_location != 0);
+    ck_assert_int_eq(vm_ram_register_at(gsp(), MEM, PAGE, false), -1);
+    /* ROM in it is in the way; RAM again it can go. */
+    ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, GRF_PASS_RD | GRF_PASS_EX | GRF_ACTIVE, NULL, 0),
+                     0);
+    ck_assert_int_eq(set(QST_MEMORY, MEM, MIB, GRF_NONE, NULL, 0), EBUSY);
+    ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, ram, NULL, 0), 0);
+    ck_assert_int_eq(set(QST_MEMORY, MEM, MIB, GRF_NONE, NULL, 0), 0);
+    ck_assert_int_eq(info(QST_MEMORY, MEM, &is), ENOENT);
 }
 END_TEST
 
@@ -286,8 +311,8 @@ START_TEST(test_hvm_ram)
     ck_assert(rgn.flags & GRF_PRECIOUS);
     map = gasp.space[GASP_MEMORY].map;
     for (size_t i = 0; i < map->n; i++) {
-        ck_assert(map->region[i].range.first <= map->region[i].range.last);
-        ck_assert(i == 0 || map->region[i].range.first > map->last[i - 1]);
+        ck_assert(map->cell[i]->range.first <= map->cell[i]->range.last);
+        ck_assert(i == 0 || map->cell[i]->range.first > map->last[i - 1]);
     }
 }
 END_TEST
@@ -430,7 +455,7 @@ static void *lock_and_unlock(void *arg)
 
 START_TEST(test_locks)
 {
-    static const uint16_t without_map[] = {QST_PCI, QST_VIRTUAL, QST_NO_TYPE};
+    static const uint16_t without_map[] = {QST_PCI_IO, QST_VIRTUAL, QST_NO_TYPE};
     struct timespec soon;
     pthread_t thread;
 
@@ -473,7 +498,6 @@ END_TEST
 START_TEST(test_running_needs_lock)
 {
     ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, VIRT, &vdev_a, 0), 0);
-    gasp.trap.frozen = true;
     gasp.running = true;
     ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, GRF_NONE, &vdev_a, 0), EPERM);
     ck_assert_int_eq(set(QST_MEMORY, UINT64_MAX, 2, VIRT, &vdev_a, 0), EOVERFLOW);
@@ -536,7 +560,6 @@ START_TEST(test_threads)
     void *wrong;
 
     ck_assert_int_eq(set(QST_MEMORY, MEM + PAGE, 1, VIRT, &vdev_a, 0), 0);
-    gasp.trap.frozen = true;
     gasp.running = true;
     for (int i = 0; i < 2; i++) {
         pthread_create(&reader[i], NULL, look_all_the_time, NULL);
@@ -570,7 +593,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, test_info);
     tcase_add_test(t, test_delete_what_is_reported);
     tcase_add_test(t, test_owners);
-    tcase_add_test(t, test_ram_is_not_changed);
+    tcase_add_test(t, test_ram_as_a_region);
     tcase_add_loop_test(t, test_platform, 0, ROWS(platform_rows));
     tcase_add_test(t, test_hvm_ram);
     tcase_add_loop_test(t, test_qemu_ports, 0, ROWS(qemu_rows));

@@ -55,14 +55,14 @@ static void is_ram(uint64_t first, uint64_t last)
 {
     const struct space_map *map = gsp->gasp.space[GASP_MEMORY].map;
 
-    ck_assert(space_map_covered(map, (struct range){first, last}, GRF_MEMORY));
+    ck_assert(space_map_covered(map, (struct range){first, last}, GRF_MEMORY, 0));
 }
 
 static void is_no_ram(uint64_t first, uint64_t last)
 {
     const struct space_map *map = gsp->gasp.space[GASP_MEMORY].map;
 
-    ck_assert(!space_map_meets(map, (struct range){first, last}, GRF_MEMORY));
+    ck_assert(!space_map_meets(map, (struct range){first, last}, GRF_MEMORY, NULL));
 }
 
 /* Before the first boot, from hvm_info: pages that QEMU has put elsewhere aren't the guest's RAM. */

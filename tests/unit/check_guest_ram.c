@@ -112,8 +112,8 @@ static const struct find_row {
     {QST_X86_IO, 1, 0x8000, 0x8000, 0},
     {QST_MEMORY, 0, 1, QSL_NO_LOCATION, EINVAL},
     {QST_MEMORY, 1, 3, QSL_NO_LOCATION, EINVAL},
-    {QST_PCI, 1, 1, QSL_NO_LOCATION, ENOTSUP},
-    {QST_PCI, 0, 3, QSL_NO_LOCATION, ENOTSUP}, /* before EINVAL */
+    {QST_PCI_IO, 1, 1, QSL_NO_LOCATION, ENOTSUP},
+    {QST_PCI_IO, 0, 3, QSL_NO_LOCATION, ENOTSUP}, /* before EINVAL */
 };
 
 START_TEST(test_find_free)
@@ -190,7 +190,7 @@ START_TEST(test_reserve)
     } rows[] = {
         {{0xfe000000, 0x10, QST_MEMORY, 0}, 0},
         {{0x2000, 0x10, QST_X86_IO, 0}, 0},
-        {{0, 1, QST_PCI, 0}, ENOTSUP},
+        {{0, 1, QST_PCI_IO, 0}, ENOTSUP},
         {{0, 0, QST_MEMORY, 0}, EINVAL},
         {{SPACE_LIMIT, 1, QST_MEMORY, 0}, EOVERFLOW},
         {{0xffff, 2, QST_X86_IO, 0}, EOVERFLOW},

@@ -459,7 +459,7 @@ START_TEST(a_later_service_goes_on_with_it)
     ck_assert_int_eq(gasp_seed(&gsp->gasp, &info, &kept), 0);
     ck_assert_int_eq(gasp_set_aside(&gsp->gasp, MIB), 0); /* of whatever size it would be now */
     ck_assert_mem_eq(&kept.window, &gsp->gasp.window, sizeof(kept.window));
-    ck_assert(space_map_covered(gsp->gasp.space[GASP_MEMORY].map, ram, GRF_MEMORY));
+    ck_assert(space_map_covered(gsp->gasp.space[GASP_MEMORY].map, ram, GRF_MEMORY, 0));
     ck_assert_uint_eq(vm_ram_register(gsp, MIB), 82 * MIB);
     ck_assert_int_eq(register_at(88 * MIB, PAGE), EBUSY);
     ck_assert_int_eq(vm_ram_read(gsp, 63 * MIB - 1, path, 1), 0);

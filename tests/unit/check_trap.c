@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gasp/gasp_internal.h"
+#include "gasp/change.h"
 #include "tests/check_main.h"
 
 enum { CELLS = 4608, VIRT = GRF_VIRT_RD | GRF_VIRT_WR | GRF_ACTIVE };
@@ -67,7 +67,8 @@ static unsigned count(const bool *cell)
     return n;
 }
 
-static int change(unsigned id, enum hv_range_type type, uint64_t first, uint64_t last, bool on)
+static int change_range(unsigned id, enum hv_range_type type, uint64_t first, uint64_t last,
+                        bool on)
 {
     static bool saved[CELLS];
     bool *cell = xen.now.cell[type][id];
@@ -100,14 +101,14 @@ static int map_range(struct hv *hv, unsigned id, enum hv_range_type t, uint64_t 
                      uint64_t last)
 {
     (void)hv;
-    return change(id, t, first, last, true);
+    return change_range(id, t, first, last, true);
 }
 
 static int unmap_range(struct hv *hv, unsigned id, enum hv_range_type t, uint64_t first,
                        uint64_t last)
 {
     (void)hv;
-    return change(id, t, first, last, false);
+    return change_range(id, t, first, last, false);
 }
 
 static int server_create(struct hv *hv, unsigned *id_r)
@@ -187,9 +188,9 @@ static void tear_down(void)
 
 static bool traps_at(const struct space_map *map, int cell)
 {
-    const struct space_region *r = space_map_find(map, (uint64_t)cell);
+    struct space_region r;
 
-    return r && (r->flags & (GRF_VIRT_RD | GRF_VIRT_WR));
+    return space_map_find(map, (uint64_t)cell, &r) && (r.flags & (GRF_VIRT_RD | GRF_VIRT_WR));
 }
 
 static enum hv_range_type type_of(enum gasp_space space)
@@ -236,31 +237,41 @@ static int set(enum gasp_space space, uint64_t first, uint64_t last, uint32_t fl
     static struct xen_state before;
     const struct trap_set trap_before = gasp.trap;
     struct space_region r = {{first, last}, flags, 0, owner, 0};
-    struct space_map *old = gasp.space[space].map, *new;
-    int rc = space_map_set(old, &r, &new);
+    struct space_map *old = gasp.space[space].map;
+    struct change change;
+    int rc;
 
-    if (rc)
+    change_begin(&change, &gasp);
+    rc = change_set(&change, space, &r);
+    if (rc) {
+        change_end(&change);
         return rc;
+    }
     before = xen.now;
     xen.watched = (int)type_of(space);
     for (int i = 0; i < CELLS; i++)
-        xen.keep[i] = traps_at(old, i) && traps_at(new, i);
-    rc = trap_carry(&gasp, space, new, r.range);
+        xen.keep[i] = traps_at(old, i) && traps_at(change.draft[space], i);
+    rc = change_make(&change);
+    change_end(&change);
     if (rc) {
-        space_map_free(new);
         CHECK(!memcmp(&before, &xen.now, sizeof(before)));
         CHECK(gasp.trap.n_servers == trap_before.n_servers);
         CHECK(gasp.trap.range[space] == trap_before.range[space]);
-    } else {
-        space_publish(&gasp.space[space], new);
     }
     check_agrees(space);
     return rc;
 }
 
+static int cant_serve(struct gasp *g)
+{
+    (void)g;
+    errno = ENOSPC;
+    return -1;
+}
+
 static char owner_a, owner_b;
 
-/* Characters: a b traps for owners A B, A inactive, m RAM, n reserved (of A). What is set: x
+/* Characters: a b traps for owners A B, A inactive, n reserved (of A). What is set: x
  * deletes for A. */
 static int draw(const char *picture)
 {
@@ -269,14 +280,11 @@ static int draw(const char *picture)
         uint64_t first = (uint64_t)(p - picture);
         uint32_t flags = strchr("ab", *p) ? VIRT
                          : *p == 'A'      ? GRF_VIRT_RD
-                         : *p == 'm'      ? GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE
                          : *p == 'n'      ? GRF_NOPERMS | GRF_ACTIVE
                                           : GRF_NONE;
         int rc = *p == '.' ? 0
                            : set(GASP_MEMORY, first, first + n - 1, flags,
-                                 *p == 'm'   ? NULL
-                                 : *p == 'b' ? &owner_b
-                                             : &owner_a);
+                                 *p == 'b' ? &owner_b : &owner_a);
 
         if (rc)
             return rc;
@@ -289,15 +297,22 @@ static int draw(const char *picture)
 static const struct row {
     const char *before, *set, *calls;
 } rows[] = {
-    {"........", "..aa....", "+0:2-3 "}, {"........", "..AA....", ""}, /* not active */
-    {"........", "..mm....", ""},        {"........", "..nn....", ""},
+    {"........", "..aa....", "+0:2-3 "},
+    {"........", "..AA....", ""}, /* not active */
+    {"........", "..nn....", ""},
     {"..aa....", "....bb..", "+0:4-5 "}, /* neighbours: only what is new */
-    {"....aa..", "..bb....", "+0:2-3 "}, {"aa..aa..", "..bb....", "+0:2-3 "},
-    {"..aabb..", "..xx....", "-0:2-3 "}, {"..aaaa..", "...xx...", "-0:3-4 "}, /* the middle */
-    {"..aaaa..", "..xxxx..", "-0:2-5 "}, {"..aaaa..", "..AAAA..", "-0:2-5 "}, /* decode off */
-    {"..AAAA..", "..aaaa..", "+0:2-5 "}, {"..aaaa..", "...AA...", "-0:3-4 "},
-    {"bbAAAAbb", "..aaaa..", "+0:2-5 "}, {"bbaaaabb", "..AAAA..", "-0:2-5 "},
-    {"..aaaa..", "...nn...", "-0:3-4 "}, {"..aaaa..", "..aaaa..", ""},
+    {"....aa..", "..bb....", "+0:2-3 "},
+    {"aa..aa..", "..bb....", "+0:2-3 "},
+    {"..aabb..", "..xx....", "-0:2-3 "},
+    {"..aaaa..", "...xx...", "-0:3-4 "}, /* the middle */
+    {"..aaaa..", "..xxxx..", "-0:2-5 "},
+    {"..aaaa..", "..AAAA..", "-0:2-5 "}, /* decode off */
+    {"..AAAA..", "..aaaa..", "+0:2-5 "},
+    {"..aaaa..", "...AA...", "-0:3-4 "},
+    {"bbAAAAbb", "..aaaa..", "+0:2-5 "},
+    {"bbaaaabb", "..AAAA..", "-0:2-5 "},
+    {"..aaaa..", "...nn...", "-0:3-4 "},
+    {"..aaaa..", "..aaaa..", ""},
 };
 
 START_TEST(test_difference)
@@ -313,7 +328,7 @@ END_TEST
  */
 START_TEST(test_servers_on_demand)
 {
-    ck_assert_int_eq(draw("mm..nn.."), 0);
+    ck_assert_int_eq(draw("....nn.."), 0);
     ck_assert_uint_eq(gasp.trap.n_servers, 0);
     ck_assert_int_eq(draw("..AA...."), 0);
     ck_assert_uint_eq(gasp.trap.n_servers, 1);
@@ -322,9 +337,9 @@ START_TEST(test_servers_on_demand)
 }
 END_TEST
 
-START_TEST(test_frozen_without_server)
+START_TEST(test_not_served)
 {
-    gasp.trap.frozen = true;
+    gasp.serve = cant_serve;
     ck_assert_int_eq(draw("..AA...."), 0);
     ck_assert_int_eq(draw("......aa"), ENOSPC);
     ck_assert_uint_eq(gasp.trap.n_servers, 0);
@@ -384,11 +399,11 @@ START_TEST(test_take_out_middle)
 }
 END_TEST
 
-START_TEST(test_take_out_middle_frozen)
+START_TEST(test_take_out_middle_not_served)
 {
     ck_assert_int_eq(set(GASP_MEMORY, 1000, 1099, VIRT, &owner_a), 0);
     ck_assert_int_eq(fill(HV_MAX_RANGES - 2, 0), 0);
-    gasp.trap.frozen = true;
+    gasp.serve = cant_serve;
     ck_assert_int_eq(set(GASP_MEMORY, 1010, 1019, GRF_NONE, &owner_a), 0);
     ck_assert_int_eq(set(GASP_MEMORY, 1030, 1039, GRF_NONE, &owner_a), ENOSPC);
     ck_assert_int_eq(set(GASP_MEMORY, 1090, 1099, GRF_NONE, &owner_a),
@@ -495,7 +510,7 @@ START_TEST(test_random)
         full += rc == ENOSPC;
         failed += rc == EIO;
         if (i == 4500)
-            gasp.trap.frozen = true;
+            gasp.serve = cant_serve;
     }
     ck_assert_uint_gt(done, 1000);
     ck_assert_uint_gt(failed, 50);
@@ -512,10 +527,10 @@ static Suite *make_suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, test_difference, 0, sizeof(rows) / sizeof(rows[0]));
     tcase_add_test(t, test_servers_on_demand);
-    tcase_add_test(t, test_frozen_without_server);
+    tcase_add_test(t, test_not_served);
     tcase_add_loop_test(t, test_exhaustion, 0, 2);
     tcase_add_test(t, test_take_out_middle);
-    tcase_add_test(t, test_take_out_middle_frozen);
+    tcase_add_test(t, test_take_out_middle_not_served);
     tcase_add_test(t, test_last_spares);
     tcase_add_loop_test(t, test_each_call_fails, 0, 6);
     tcase_add_test(t, test_enable);
