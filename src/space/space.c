@@ -115,19 +115,25 @@ void space_map_free(struct space_map *draft)
 
 /* ---- looking ---- */
 
-/* The lower bound in `last`. The loop's only branch is its end: the step is arithmetic. */
+/*
+ * The lower bound in `last`. Several places are compared at once: their loads don't wait for each
+ * other, as those of halving do. No branch depends on what was found.
+ */
 __attribute__((hot)) size_t space_map_search(const struct space_map *map, uint64_t addr)
 {
     const uint64_t *base = map->last;
-    size_t n = map->n;
+    size_t n = map->n, below = 0;
 
-    while (n > 1) {
-        size_t half = n / 2;
+    while (n >= 16) {
+        size_t part = n / 4;
 
-        base += half & -(size_t)(base[half - 1] < addr);
-        n -= half;
+        base += part * ((size_t)(base[part - 1] < addr) + (base[2 * part - 1] < addr) +
+                        (base[3 * part - 1] < addr));
+        n -= 3 * part;
     }
-    return (size_t)(base - map->last) + (n == 1 && *base < addr);
+    for (size_t i = 0; i < n; i++)
+        below += base[i] < addr;
+    return (size_t)(base - map->last) + below;
 }
 
 static bool same_piece(const struct space_layer *a, const struct space_layer *b)
@@ -281,6 +287,9 @@ static bool skip_cells(const struct space_map *map, size_t *i, uint64_t *addr, u
     if (*i == map->n ||
         (map->cell[*i]->range.first > *addr && map->cell[*i]->range.first - *addr >= size))
         return false;
+    /* And those behind it, as long as there isn't enough between them. */
+    while (*i + 1 < map->n && map->cell[*i + 1]->range.first - map->last[*i] <= size)
+        ++*i;
     *addr = map->last[*i];
     return true;
 }
