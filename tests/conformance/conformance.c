@@ -191,6 +191,7 @@ static int run_all(void *arg)
         guest_balloon_cases,
         guest_thread_cases,
         guest_window_cases,
+        guest_overlay_cases,
     };
     struct run *r = arg;
 

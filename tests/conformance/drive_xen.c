@@ -121,7 +121,7 @@ static int set_up_vcpus(struct guest *g, xc_interface *xch)
     return xc_domain_hvm_setcontext(xch, g->domid, (uint8_t *)&context, sizeof(context));
 }
 
-int drive_open(struct guest *g, xc_interface *xch)
+int drive_open(struct guest *g, xc_interface *xch, bool has_ram)
 {
     const uint64_t gfn[DRIVEN_PAGES] = {0, 1};
     int err[DRIVEN_PAGES] = {0, 0};
@@ -132,13 +132,15 @@ int drive_open(struct guest *g, xc_interface *xch)
     if (!g->driver || at == MAP_FAILED)
         return -1;
     g->driver->page = at;
-    if (g->hv->ops->populate(g->hv, HV_ORDER_4K, DRIVEN_PAGES, gfn) != DRIVEN_PAGES ||
+    if ((!has_ram && g->hv->ops->populate(g->hv, HV_ORDER_4K, DRIVEN_PAGES, gfn) != DRIVEN_PAGES) ||
         g->hv->ops->map(g->hv, at, PROT_READ | PROT_WRITE, DRIVEN_PAGES, gfn, err) < 0 || err[0] ||
         err[1])
         return -1;
     memset(at, 0, DRIVEN_PAGES * HV_PAGE_SIZE);
     memcpy(at, drive_code, drive_end - drive_code);
-    return set_up_vcpus(g, xch) < 0 ? -1 : g->hv->ops->unpause(g->hv);
+    if (set_up_vcpus(g, xch) < 0)
+        return -1;
+    return has_ram ? 0 : g->hv->ops->unpause(g->hv);
 }
 
 void drive_close(struct guest *g)

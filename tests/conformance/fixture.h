@@ -14,7 +14,9 @@ struct fixture_options {
     unsigned vcpus;       /* 0: 2 */
     uint64_t max_pages;   /* 0: 16384 */
     uint64_t paging_pool; /* bytes; 0: 4 MiB */
-    bool running;         /* it has pages 0 and 1, and its vCPUs wait for accesses to make */
+    /* It has pages 0 and 1, and its vCPUs wait for accesses to make; with ram_pages from the case's
+     * first unpause on. */
+    bool running;
     uint64_t ram_pages;  /* not 0: pages from 0 on, and a struct guest_system that has found them */
     uint64_t host_pages; /* of a simulated host with such a guest, still free; 0: 1 GiB's worth */
 };

@@ -23,14 +23,16 @@ struct driver {
     } vcpu[DRIVEN_VCPUS];
 };
 
-static int start_running(struct guest *g)
+static int start_running(struct guest *g, bool has_ram)
 {
     const uint64_t gfn[DRIVEN_PAGES] = {0, 1};
 
-    if (g->hv->ops->populate(g->hv, HV_ORDER_4K, DRIVEN_PAGES, gfn) != DRIVEN_PAGES)
+    if (!has_ram && g->hv->ops->populate(g->hv, HV_ORDER_4K, DRIVEN_PAGES, gfn) != DRIVEN_PAGES)
         return -1;
     g->driver = calloc(1, sizeof(*g->driver));
-    return g->driver ? g->hv->ops->unpause(g->hv) : -1;
+    if (!g->driver)
+        return -1;
+    return has_ram ? 0 : g->hv->ops->unpause(g->hv);
 }
 
 static int open_bare(struct guest *g)
@@ -76,7 +78,7 @@ static int make(struct guest *g, const struct fixture_options *options)
     };
     if ((options->ram_pages ? open_system(g, options) : open_bare(g)) < 0 ||
         g->hv->ops->set_max_pages(g->hv, g->max_pages) < 0 || g->hv->ops->info(g->hv, &info) < 0 ||
-        (options->running && start_running(g) < 0)) {
+        (options->running && start_running(g, options->ram_pages > 0) < 0)) {
         free(g->driver);
         close_hv(g);
         return -1;

@@ -118,7 +118,7 @@ static int make_domain(struct guest *g, const struct fixture_options *options)
         return -1;
     if (options->ram_pages > 0 && open_system(g, options->ram_pages) < 0)
         return -1;
-    return options->running ? drive_open(g, xen()) : 0;
+    return options->running ? drive_open(g, xen(), options->ram_pages > 0) : 0;
 }
 
 static void destroy(struct guest *g)
