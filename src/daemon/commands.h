@@ -8,6 +8,7 @@
 #include <xengasp/guest.h>
 
 #include "daemon/config.h"
+#include "space/range.h"
 
 /* One guest's service. */
 struct service {
@@ -22,5 +23,13 @@ struct service {
 
 /* A control_fn; arg is the service. */
 const char *commands_handle(void *arg, const char *command, struct json_object *reply);
+
+/* Parts of a reply. A string is shown as text_clean has it. */
+void reply_number(struct json_object *object, const char *key, uint64_t value);
+void reply_string(struct json_object *object, const char *key, const char *value);
+void reply_range(struct json_object *object, struct range range);
+
+/* map.c. NULL, or what went wrong. */
+const char *map_describe(const struct service *service, struct json_object *reply);
 
 #endif
