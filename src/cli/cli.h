@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "space/range.h"
+
 enum { EXIT_FAILED = 1, EXIT_USAGE = 64, EXIT_CONFIG = 65 };
 
 /* Each takes what follows "xengasp", itself first, and returns the exit status. */
@@ -24,11 +26,13 @@ int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Options of a command that has -h, and with `json` --output text|json. Prints `help` for -h.
+ * Options of a command that has -h, and unless output is NULL --output: *output is the last of the
+ * formats that it knows, then the one that was chosen, OUTPUT_TEXT without. Prints `help` for -h.
  * 0: go on at argv[optind], with `operands` of them (-1: any number, also none); else *status_r is
  * the exit status.
  */
-int simple_options(int argc, char **argv, const char *help, int operands, bool *json,
+enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_SVG };
+int simple_options(int argc, char **argv, const char *help, int operands, enum output *output,
                    int *status_r);
 
 /* ---- services (client.c) ---- */
@@ -54,7 +58,20 @@ void json_print(struct json_object *object);
 
 /* ---- regions (show.c) ---- */
 
+struct range json_range(struct json_object *object); /* of its "first" and "last" */
+/* Prints a name as text_clean has it. */
+void print_name(const char *name);
 /* "64K", "128M", or bytes. */
 const char *size_text(uint64_t size, char text[24]);
+/* How a map's region answers, a character for reading, writing and executing each: r, w, x go to
+ * memory; R, W, X to the vdev; - nowhere. */
+enum { ACCESS_TEXT = 4 };
+const char *access_text(struct json_object *flags, char text[ACCESS_TEXT]);
+bool json_has(struct json_object *strings, const char *string);
+
+/* ---- map as a picture (picture.c) ---- */
+
+/* Writes the reply to "map" as an SVG. 0, or -1: no memory. */
+int picture_print(struct json_object *map, FILE *out);
 
 #endif

@@ -1,16 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* xengasp list, map and stop. */
+/* xengasp list and stop, and how things are shown. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
-#include "space/range.h"
+#include "daemon/text.h"
 
-static struct range json_range(struct json_object *object)
+struct range json_range(struct json_object *object)
 {
     return (struct range){json_number(object, "first"), json_number(object, "last")};
+}
+
+void print_name(const char *name)
+{
+    char *clean = text_clean(name);
+
+    fputs(clean ? clean : "?", stdout);
+    free(clean);
+}
+
+bool json_has(struct json_object *strings, const char *string)
+{
+    for (size_t i = 0; strings && i < json_object_array_length(strings); i++)
+        if (strcmp(json_object_get_string(json_object_array_get_idx(strings, i)), string) == 0)
+            return true;
+    return false;
+}
+
+const char *access_text(struct json_object *flags, char text[ACCESS_TEXT])
+{
+    static const char *const virt[] = {"VIRT_RD", "VIRT_WR", "VIRT_EX"};
+    static const char *const pass[] = {"PASS_RD", "PASS_WR", "PASS_EX"};
+
+    for (int i = 0; i < 3; i++)
+        text[i] = json_has(flags, virt[i]) ? "RWX"[i] : json_has(flags, pass[i]) ? "rwx"[i] : '-';
+    text[3] = '\0';
+    return text;
 }
 
 const char *size_text(uint64_t size, char text[24])
@@ -64,12 +91,12 @@ static void print_guest(struct json_object *guest)
 int command_list(int argc, char **argv)
 {
     struct json_object *guests, *guest;
-    bool json = false;
+    enum output output = OUTPUT_JSON;
     uint32_t *domid;
     int status;
     size_t n, i;
 
-    if (simple_options(argc, argv, list_help, 0, &json, &status))
+    if (simple_options(argc, argv, list_help, 0, &output, &status))
         return status;
     if (services_list(&domid, &n))
         return EXIT_FAILED;
@@ -84,7 +111,7 @@ int command_list(int argc, char **argv)
         }
     }
     free(domid);
-    if (json) {
+    if (output == OUTPUT_JSON) {
         json_print(guests);
     } else if (n == 0) {
         puts("no guest is served");
@@ -95,57 +122,6 @@ int command_list(int argc, char **argv)
     }
     json_object_put(guests);
     return status;
-}
-
-/* ---- map ---- */
-
-static const char map_help[] =
-    "usage: xengasp map [--output text|json] DOMAIN\n"
-    "Shows a guest's address spaces as they are now: range, size, type and owner.\n"
-    "\n"
-    "  -o, --output FORMAT   text (default) or json\n"
-    "  -h, --help            this text\n";
-
-static void print_space(const char *title, struct json_object *regions)
-{
-    struct json_object *region;
-    struct range range;
-    char size[24];
-    size_t i;
-
-    puts(title);
-    for (i = 0; regions && i < json_object_array_length(regions); i++) {
-        region = json_object_array_get_idx(regions, i);
-        range = json_range(region);
-        printf("  " PRIrange " %8s  %-8s  %s\n", range_arg(range),
-               size_text(range_length(range), size), json_text(region, "type"),
-               json_text(region, "owner"));
-    }
-}
-
-int command_map(int argc, char **argv)
-{
-    struct json_object *map;
-    bool json = false;
-    uint32_t domid;
-    int status;
-
-    if (simple_options(argc, argv, map_help, 1, &json, &status))
-        return status;
-    if (service_find(argv[optind], &domid))
-        return EXIT_FAILED;
-    map = service_ask(domid, "map");
-    if (!map)
-        return EXIT_FAILED;
-    if (json) {
-        json_object_object_del(map, "ok");
-        json_print(map);
-    } else {
-        print_space("memory", json_part(map, "memory"));
-        print_space("ports", json_part(map, "ports"));
-    }
-    json_object_put(map);
-    return 0;
 }
 
 /* ---- stop ---- */

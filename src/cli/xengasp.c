@@ -58,32 +58,48 @@ int usage_error(const char *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
-int simple_options(int argc, char **argv, const char *help, int operands, bool *json, int *status_r)
+static const char *const formats[] = {
+    [OUTPUT_TEXT] = "text", [OUTPUT_JSON] = "json", [OUTPUT_SVG] = "svg"};
+
+static int choose_format(const char *command, const char *name, enum output last,
+                         enum output *output_r)
+{
+    for (unsigned i = 0; i <= last; i++)
+        if (strcmp(name, formats[i]) == 0) {
+            *output_r = i;
+            return 0;
+        }
+    return usage_error(command, "--output: expected %s, not \"%s\"",
+                       last == OUTPUT_SVG ? "text, json or svg" : "text or json", name);
+}
+
+int simple_options(int argc, char **argv, const char *help, int operands, enum output *output,
+                   int *status_r)
 {
     static const struct option with_output[] = {{"help", no_argument, NULL, 'h'},
                                                 {"output", required_argument, NULL, 'o'},
                                                 {NULL, 0, NULL, 0}};
     static const struct option without[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    enum output last = output ? *output : OUTPUT_TEXT;
     int c;
 
     *status_r = 0;
     opterr = 0;
-    while ((c = getopt_long(argc, argv, json ? "ho:" : "h", json ? with_output : without, NULL)) !=
-           -1) {
+    if (output)
+        *output = OUTPUT_TEXT;
+    while ((c = getopt_long(argc, argv, output ? "ho:" : "h", output ? with_output : without,
+                            NULL)) != -1) {
         if (c == 'h') {
             fputs(help, stdout);
             return -1;
         }
-        if (c == 'o' && (!strcmp(optarg, "text") || !strcmp(optarg, "json"))) {
-            *json = optarg[0] == 'j';
-            continue;
-        }
         if (c == 'o')
-            *status_r = usage_error(argv[0], "--output: expected text or json, not \"%s\"", optarg);
+            *status_r = choose_format(argv[0], optarg, last, output);
         else
             *status_r = usage_error(argv[0], "%s: no such option, or its value is missing",
                                     argv[optind - 1]);
-        return -1;
+        if (*status_r)
+            return -1;
     }
     if (operands < 0 || argc - optind == operands)
         return 0;
