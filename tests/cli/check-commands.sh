@@ -41,8 +41,8 @@ expect "map: the guest's own RAM" has '^  0x0000000000000000-0x0000000003ffffff 
 expect "map: our RAM right above it" has '^  0x0000000004000000-0x00000000041fffff       2M  RAM       gasp_ram$' map
 expect "map: our RAM at its place" has '^  0x0000000100000000-0x00000001002fffff       3M  RAM       gasp_ram$' map
 expect "map: our RAM where there was room" has '       4K  RAM       gasp_ram$' map
-expect "map: a vdev in memory" has '^  0x00000000fe000000-0x00000000fe000003        4  vdev      ticks$' map
-expect "map: a vdev among the ports" has '^  0x0000000000002000-0x[0-9a-f]* +[0-9]+  vdev      null$' map
+expect "map: a vdev in memory" has '^  0x00000000fe000000-0x00000000fe000003        4  vdev      ticks  reads 0  writes 0$' map
+expect "map: a vdev among the ports" has '^  0x0000000000002000-0x[0-9a-f]* +[0-9]+  vdev      null  reads 0  writes 0$' map
 expect "map: what Xen keeps" has '^  0x00000000fee00000-.* reserved +.*APIC' map
 expect "map: in order" sh -c "sed -n '/^memory/,/^ports/p' '$work/map' | grep '^  0x' | sort -c"
 expect "map: nothing twice" sh -c "! grep '^  0x' '$work/map' | sort | uniq -d | grep ."

@@ -32,7 +32,7 @@ for c in $commands; do
     same "options of $c" "-h --help
 $("$xengasp" "$c" --help | help_options | grep -v -- --help)" "-h --help
 $(pod_section "=head2 $c" "$docs/xengasp.1.pod" | pod_options)"
-    synopsis=$("$xengasp" "$c" --help | sed -n 's/^usage: xengasp //p' | sed 's/text|json/FORMAT/')
+    synopsis=$("$xengasp" "$c" --help | sed -n 's/^usage: xengasp //p' | sed 's/text|json[|svg]*/FORMAT/')
     expect "heading of $c" grep -qxF "=head2 $synopsis" "$docs/xengasp.1.pod"
 done
 
