@@ -106,6 +106,7 @@ for case in pvh hvm many deep pieces empty hostile; do
     looks $id well-formed "labels apart" "nothing missing" bounded
 done
 expect "picture of 21: names" perl "$scripts/look-at-picture.pl" names "$work/21.svg" "$work/21.json"
+expect "README's picture" cmp "$work/21.svg" "$top_srcdir/docs/map.svg"
 "$xengasp" map 21 > "$work/21"
 expect "counts" has '^  0x00000000fe000000-0x00000000fe000003        4  vdev      ticks  reads 1284  writes 12$' 21
 "$xengasp" map 22 > "$work/22"
