@@ -3,9 +3,34 @@
  * The regions of a guest's address spaces. Names, values and signatures are QNX's 7.x; what its
  * published manuals leave open is decided here and marked (ours).
  *
- * Spaces: QST_MEMORY (from 0 to the guest's limit) and QST_X86_IO (ports 0 to 0xffff). Any other
+ * Spaces: QST_MEMORY (from 0 to the guest's limit), QST_X86_IO (ports 0 to 0xffff) and QST_PCI
+ * (configuration space: a region is one function, location QSL_PCI_MAKE_LOC, length 256). Any other
  * type: ENOTSUP. QNX's own functions return 0 or an errno value; gasp_region_set_soft and
- * gasp_find_free also set errno. An owner is (vdev, cookie); vdev NULL is the VM itself.
+ * gasp_find_free also set errno. An owner is (vdev, cookie); vdev NULL is the VM itself. When several
+ * errors apply: the first of ENOTSUP, EINVAL, EOVERFLOW, EPERM, ENOENT, EBUSY, EEXIST, ENOSPC.
+ *
+ * A region may lie over another, as a card on a table: it covers its part of what is visible there,
+ * and taking it away shows that again, as if it had never been. To set it, then to delete it, changes
+ * nothing, whatever the depth and order.
+ *
+ *     A: [10000                         1ffff]
+ *     B:        [12000      13fff]                       set B
+ *     =  [ A   ][  B             ][    A     ]           three regions
+ *     =  [10000                         1ffff]           delete B: A again
+ *
+ *     the new region                                      result
+ *     in free space                                       added
+ *     inside one visible region, at its start, its end
+ *       or strictly inside                                that one is shortened, or divided in two
+ *     exactly another owner's region                      covers it
+ *     across an edge, over two regions, or one and a hole EEXIST, nothing changes
+ *     over a PRECIOUS one, or PRECIOUS over anything      EBUSY
+ *
+ * Over the guest's RAM that works on a running guest, too: the page moves, with its content, to a
+ * place that the guest is told to keep out of, and back; meanwhile an access gets the old answer or
+ * the new one, never a hole. Of a page of which a region covers but a part, the service answers the
+ * rest: right for plain loads and stores up to 8 bytes; not for locked operations, executing, page
+ * tables and wider accesses.
  */
 #ifndef XENGASP_GASP_H
 #define XENGASP_GASP_H
@@ -22,14 +47,22 @@ enum gasp_region_flags {
     GRF_VIRT_WR = 0x2, /* writes trap: vwrite is called */
     GRF_VIRT_EX = 0x4, /* accepted beside VIRT_RD or VIRT_WR; alone ENOTSUP */
     GRF_VIRT_ANY = 0x7,
-    GRF_PASS_RD = 0x8, /* the access goes to memory */
+    /*
+     * The access goes to memory; whole pages, PASS_RD at least. With GRF_MEMORY inside RAM the same
+     * pages: without PASS_WR ROM, of which the guest's writes are dropped. With PASS_RD | VIRT_WR
+     * (no PASS_EX) inside RAM: reads give its content, vwrite is called. Without GRF_MEMORY device
+     * memory: zeroed pages of the region's own, also over RAM, which keep their content while they
+     * are covered or inactive. An x86 page that can be read or written can be executed.
+     */
+    GRF_PASS_RD = 0x8,
     GRF_PASS_WR = 0x10,
     GRF_PASS_EX = 0x20,
     GRF_PASS_ANY = 0x38,
-    GRF_NOCACHE = 0x40,
-    GRF_ACTIVE = 0x80,  /* installed: the guest sees it */
-    GRF_MEMORY = 0x100, /* usable as RAM; what vm_ram_register makes */
-    GRF_PASSTHRU = 0x200,
+    GRF_NOCACHE = 0x40, /* ENOTSUP: Xen heeds it only for guests with hardware of their own */
+    /* Installed: the guest sees it. One that isn't holds its place among the layers. */
+    GRF_ACTIVE = 0x80,
+    GRF_MEMORY = 0x100,   /* usable as RAM; what vm_ram_register makes */
+    GRF_PASSTHRU = 0x200, /* ENOTSUP */
     GRF_DMA_USES = 0x400,
     GRF_DMA_NO_USE = 0x800,
     GRF_DMA_SOURCE = 0x1000,
@@ -52,7 +85,7 @@ struct gasp_region {
 };
 
 /*
- * One lock a space: recursive, owned by a thread. Order: memory, then ports; against it EDEADLK.
+ * One lock a space: recursive, owned by a thread. Order: memory, ports, PCI; against it EDEADLK.
  * Any stage. EINVAL a type without a map; EPERM unlock by another thread than the owner.
  */
 XENGASP_API int gasp_lock(struct guest_system *gsp, uint16_t type);
@@ -62,8 +95,9 @@ XENGASP_API int gasp_unlock(struct guest_system *gsp, uint16_t type);
  * The lowest free location of `size` bytes, a multiple of align (a power of two; 0 is 1), or
  * QSL_NO_LOCATION with ENOSPC, EINVAL (size 0, align), ENOTSUP (type), EPERM (running, and the lock
  * not held). It only finds: hold the lock until it is set. Windows: memory [0xfe000000-0xfebfffff],
- * then, before the guest's first unpause, above all RAM; ports [0x2000-0x9fff]. Of _range:
- * [min_addr, max_addr], both may be used.
+ * then the guest's gasp window, then, before its first unpause, above all RAM; ports [0x2000-0x9fff];
+ * PCI function 0 of the slots 0x10 to 0x1f of bus 0. Of _range: [min_addr, max_addr], both may be
+ * used.
  */
 XENGASP_API uint64_t gasp_find_free(struct guest_system *gsp, unsigned qst, uint64_t size,
                                     uint64_t align);
@@ -72,14 +106,38 @@ XENGASP_API uint64_t gasp_find_free_range(struct guest_system *gsp, unsigned qst
 
 /*
  * Sets n regions in order; start-up, or running with the space's lock held. Returns n, or the index
- * of the first that failed with errno set, those before it applied. For each entry: length 0:
- * ignored. flags GRF_NONE: deletes the named part of the owner's region. Inside a visible region of
- * the same owner: modifies that part's flags. Else: adds. For now a new region must lie in free
- * space (overlays come later): EEXIST, or EBUSY when either is PRECIOUS. EOVERFLOW wraps or leaves
- * the space; EINVAL unknown flags, VIRT and PASS of one access, VIRT without a vdev; ENOTSUP type,
- * PASSTHRU, host_location not 0, pass-through memory that isn't vm_ram_register's; EPERM running
- * without the lock, or deleting what only others own; ENOENT deleting where nothing is; ENOSPC no
- * range left in Xen; ESRCH the guest is gone.
+ * of the first that failed with errno set, those before it applied. For each entry, in this order:
+ *
+ * length 0: ignored, and counts as set.
+ * flags GRF_NONE: deletes. The topmost of the owner's layers that goes through the whole range loses
+ *   it, be it the whole layer or a part; so deleting piece by piece, as gasp_region_info reports
+ *   them, works, too.
+ * Inside one visible region, or one inactive layer, of the same owner (the topmost such; ours):
+ *   modifies that part's flags; GRF_STICKY ones are kept.
+ * Else: adds, by the table above.
+ *
+ * The VM's (vdev NULL, cookie 0) GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE in free space is
+ * vm_ram_register_at, and deleting it vm_ram_unregister, with their errors; so RAM that has come with
+ * the guest can't be deleted (ENOENT).
+ *
+ * ENOTSUP type, PASSTHRU, NOCACHE, host_location not 0, VIRT_EX alone, memory that can't be read,
+ *   RAM's pages (GRF_MEMORY, or VIRT and PASS) where there is no RAM beneath
+ * EINVAL unknown flags, VIRT and PASS of one access, VIRT or PASS with NOPERMS, VIRT without a vdev,
+ *   PASS on parts of pages, PCI that isn't one function
+ * EOVERFLOW wraps or leaves the space
+ * EPERM running without the lock; deleting what only others own
+ * ENOENT deleting where nothing is, or where the owner has no layer that goes through
+ * EBUSY PRECIOUS; device memory outside the gasp window of a guest that has run; device memory that
+ *   goes while gasp_map_sys has it
+ * EEXIST see the table
+ * ENOSPC no ioreq range or server left; no place for RAM's pages (16 MiB, set aside at the guest's
+ *   first start)
+ * ENOMEM, EDQUOT device memory; ESRCH the guest is gone
+ *
+ * During start-up what lies over RAM takes effect with guest_configured, when accesses are answered.
+ * A change never waits for handlers: one may move its own region. When it returns, new accesses see
+ * the new map; a handler that had begun before may still run on another vCPU. What was on its way for
+ * a region that is gone is answered from what is visible now.
  */
 XENGASP_API unsigned gasp_region_set_soft(struct guest_system *gsp, unsigned n,
                                           const struct gasp_region *rgn);
