@@ -192,6 +192,7 @@ static int run_all(void *arg)
         guest_thread_cases,
         guest_window_cases,
         guest_overlay_cases,
+        guest_range_cases,
     };
     struct run *r = arg;
 
