@@ -143,6 +143,7 @@ static bool giving_back_forgets_it(struct guest *g, const struct fixture *f)
     CHECK_OK(read_only(g, FIRST, 1));
     CHECK_OK(OPS(g)->unmap(g->hv, s.w.at, 1));
     CHECK_EQUAL(depopulate_run(g, FIRST, 1), 1);
+    CHECK_EQUAL(charged(g), DRIVEN_PAGES);
     CHECK_EQUAL(populate_run(g, FIRST, 1), 1);
     CHECK(map_run(g, &s.w, 0, FIRST, 1));
     memset(s.w.at, 0, HV_PAGE_SIZE);
