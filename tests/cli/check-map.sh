@@ -114,5 +114,6 @@ expect "PCI's functions" has '^  00:10.0 0x00-0xff *256  vdev      ring  reads 8
 expect "reads that go to memory" has '^  0x00000000fe108000-.* vdev      frames  rW-  ' 22
 "$xengasp" map 27 > "$work/27"
 expect "names do no harm to a terminal" sh -c "! LC_ALL=C tr -d '\n -~\200-\377' < '$work/27' | grep -q ."
+# shellcheck disable=SC2016   # perl's
 expect "and are UTF-8" perl -0777 -ne 'exit !utf8::decode($_)' "$work/27"
 finish
