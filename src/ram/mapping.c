@@ -289,11 +289,55 @@ int ram_pin(struct ram *ram, struct range range)
     return rc;
 }
 
+/* How many bytes of the chunk can be touched from an address on. */
+static uint64_t valid_bytes(const struct ram_chunk *chunk, uint64_t at)
+{
+    uint64_t offset = at & (RAM_CHUNK_SIZE - 1), end = offset >> HV_PAGE_SHIFT;
+
+    while (end < RAM_CHUNK_PAGES &&
+           (!chunk->pages || (chunk->pages->valid[end / 64] >> end % 64 & 1)))
+        end++;
+    end <<= HV_PAGE_SHIFT;
+    return end > offset ? end - offset : 0;
+}
+
+int ram_pin_some(struct ram *ram, struct range *range)
+{
+    uint64_t at = range->first, bytes; /* pinned as far as that */
+
+    pthread_mutex_lock(&ram->lock);
+    do {
+        size_t i = at >> RAM_CHUNK_SHIFT;
+        struct ram_chunk *chunk = need_chunk(ram, i, *range);
+
+        if (!chunk && errno == ENOENT) /* some of it may be there */
+            chunk = ram->chunk[i];
+        bytes = chunk ? valid_bytes(chunk, at) : 0;
+        if (bytes > 0)
+            chunk->pins++;
+        at += bytes;
+    } while (bytes > 0 && at <= range->last);
+    pthread_mutex_unlock(&ram->lock);
+    if (at == range->first)
+        return -1;
+    if (at <= range->last)
+        range->last = at - 1;
+    return 0;
+}
+
 void ram_unpin(struct ram *ram, struct range range)
 {
     pthread_mutex_lock(&ram->lock);
     unpin_locked(ram, range.first >> RAM_CHUNK_SHIFT, (range.last >> RAM_CHUNK_SHIFT) + 1);
     pthread_mutex_unlock(&ram->lock);
+}
+
+void ram_unpin_written(struct ram *ram, struct range range)
+{
+    /* What was written is there before its marks are looked at. */
+    atomic_thread_fence(memory_order_seq_cst);
+    ram_wrote(ram, range);
+    ram_unpin(ram, range);
 }
 
 void ram_invalidate(struct ram *ram)

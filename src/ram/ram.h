@@ -92,7 +92,12 @@ bool ram_drop_some(struct ram *ram);
 /* Pins the chunks of a range that lies in RAM, mapped and valid: 0, or -1 with ENOENT or ENOMEM and
  * nothing pinned. */
 int ram_pin(struct ram *ram, struct range range);
+/* The same of as much of it as can be touched from its start on, to which it shortens the range; -1
+ * when that is nothing. */
+int ram_pin_some(struct ram *ram, struct range *range);
 void ram_unpin(struct ram *ram, struct range range);
+/* The same of what was perhaps written by its host address: Xen's log of dirty pages is told. */
+void ram_unpin_written(struct ram *ram, struct range range);
 
 /* ---- Xen's log of dirty pages (dirty.c) ---- */
 
