@@ -79,7 +79,7 @@ struct gasp_region {
     uint32_t cookie; /* given back to vread and vwrite */
     vdev_t *vdev;    /* who answers for GRF_VIRT_*; NULL: the VM */
     /* Output only: where a page-backed region's start lies in this process while it is mapped there
-     * (inside a touch's callback; at other times it may not be); else 0. */
+     * (inside a touch's callback, or by gasp_map_*; at other times it may not be); else 0. */
     uint64_t host_location;
     struct qvm_state_block guest;
 };
@@ -168,6 +168,56 @@ XENGASP_API int gasp_region_info(struct guest_system *gsp, const struct qvm_stat
 /* (ours) Start-up: a range that no find_free hands out; using it explicitly is allowed. 0 or -1
  * with errno. */
 XENGASP_API int gasp_reserve(struct guest_system *gsp, const struct qvm_state_block *blk);
+
+/*
+ * ---- Pointers to guest memory ----
+ *
+ * QNX's functions; errno values, and how gasp_unmap tells of an error, are ours. Any thread, any
+ * stage; no lock is needed, and it doesn't matter if one is held. A length is in bytes and to the
+ * byte, as is an address.
+ *
+ * What is returned lies at one constant distance from the guest address, whoever maps it: memory that
+ * touches in the guest touches here, too. It stays valid until gasp_unmap, and is the caller's until
+ * then; what it shows is shared with the guest, which may change it between two reads.
+ *
+ *   - prot: PROT_READ, PROT_WRITE or both (<sys/mman.h>; QNX's GMF_MAP_ANY isn't known). Nothing stops
+ *     a write to what was mapped for reading, but Xen's log of dirty pages isn't told of it.
+ *   - What was mapped for writing that log is told of when it is unmapped. Who keeps a pointer for long
+ *     unmaps now and then, or a guest that migrates meanwhile loses what was written last.
+ *   - Memory is kept in 2 MiB at a time: as long as something in them is mapped, vm_ram_unregister of
+ *     any of them is EBUSY. Pages that the guest gives up stay readable and writable here, though
+ *     nobody sees it any more, and stay charged to it; what it takes back in their place, or what is
+ *     registered there for the first time, is seen (by gasp_map_*, by vm_ram_read) once nothing of
+ *     those 2 MiB is mapped any more.
+ *   - A region that is set over it later doesn't show in it: the pointer goes on showing what lies
+ *     beneath.
+ *   - A call waits while RAM of the same 2 MiB is registered or given back, or regions are set there.
+ *   - guest_close gives back what was forgotten, with a warning that names it.
+ *
+ * NULL with errno, and nothing is mapped: EINVAL (length 0; prot with neither PROT_READ nor
+ * PROT_WRITE, or with anything else; no vdev), EOVERFLOW (wraps, or leaves the space), ENOENT (a byte
+ * of it isn't visible RAM, or is in a page that the guest gave up), EACCES (PROT_WRITE, and part is ROM: a region without GRF_PASS_WR), ENOMEM.
+ */
+
+/* For addresses that you chose yourself: of RAM, and of device memory (regions with GRF_PASS_RD and
+ * without GRF_MEMORY; ours: QNX's manual of this function is lost), which only this function maps. */
+XENGASP_API void *gasp_map_sys(struct guest_system *gsp, int prot, uint64_t gpa, size_t length);
+
+/* For addresses that the guest supplied to a device: RAM alone. vdev: whose device it is, named in
+ * the log. (QNX sends it through the guest's IOMMU; there is none here.) */
+XENGASP_API void *gasp_map_vdma(const vdev_t *vdev, int prot, uint64_t gpa, size_t length);
+
+/*
+ * The same of as much as lies in one piece: from *gpa on, *length bytes at most, up to the first that
+ * can't be mapped so. *length is then how many were mapped; on failure, which is when the first byte
+ * can't be mapped, it is as it was. *length may reach beyond the end of the space (ours). *gpa is only
+ * read: QNX leaves the host-physical address in it, which on Xen a device model has no use for.
+ */
+XENGASP_API void *gasp_map_contig(const vdev_t *vdev, int prot, uint64_t *gpa, size_t *length);
+
+/* Gives a pointer back, once for each gasp_map_* that returned it, with the length that was mapped. 0,
+ * or EINVAL and nothing has changed: it isn't mapped, or not with that length. */
+XENGASP_API int gasp_unmap(struct guest_system *gsp, void *ptr, size_t length);
 
 #ifdef __cplusplus
 }

@@ -73,7 +73,8 @@ XENGASP_API int vm_ram_register_at(vm_t *vm, uintptr_t start, size_t bytes, bool
  * guest; it must have been made to do without (offline memory, a driver of its own). -1 and nothing
  * changed: EINVAL (0 bytes, unaligned start), EOVERFLOW (wraps, or past the limit of the space),
  * ENOENT (not all of it was registered), EBUSY (part of it is allocated, or one of its 2 MiB chunks
- * is in use: a touch is inside), ENOMEM, EDEADLK, ENOTSUP.
+ * is in use: a touch is inside, or gasp_map_* has given out an address in it), ENOMEM, EDEADLK,
+ * ENOTSUP.
  */
 XENGASP_API int vm_ram_unregister(vm_t *vm, uintptr_t start, size_t bytes);
 

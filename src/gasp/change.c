@@ -156,10 +156,13 @@ int change_make(struct change *change)
 {
     int rc = plan(change);
 
-    if (!rc)
+    if (!rc) {
+        gasp_changing(change->gasp, change->hull[GASP_MEMORY]);
         rc = carry(change);
-    if (!rc)
-        rc = publish(change);
+        if (!rc)
+            rc = publish(change);
+        gasp_changed(change->gasp);
+    }
     /* One that is being served stays: the next change may need it. */
     if (rc && !change->gasp->serve)
         trap_drop_servers(change->gasp, change->servers_before);

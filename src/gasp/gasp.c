@@ -32,6 +32,8 @@ int gasp_init(struct gasp *gasp, struct hv *hv, const struct hv_info *info,
         .log_arg = options->log_arg,
     };
     gasp_locks_init(gasp);
+    pthread_mutex_init(&gasp->mapped.lock, NULL);
+    pthread_cond_init(&gasp->mapped.settled, NULL);
     if (space_init(&gasp->space[GASP_MEMORY], options->memory_limit - 1) == 0 &&
         space_init(&gasp->space[GASP_PORTS], 0xffff) == 0 &&
         space_init(&gasp->space[GASP_PCI], QSL_PCI_MAKE_LOC(0xff, 0x1f, 7) + 0xff) == 0 &&
@@ -46,6 +48,7 @@ void gasp_dispose(struct gasp *gasp)
 {
     if (!gasp->hv)
         return;
+    gasp_unmap_forgotten(gasp);
     ram_dispose(&gasp->ram);
     for (int s = 0; s < GASP_SPACES; s++) {
         space_dispose(&gasp->space[s]);
@@ -54,6 +57,8 @@ void gasp_dispose(struct gasp *gasp)
     free(gasp->own_ram);
     free(gasp->guest_ram);
     gasp_locks_dispose(gasp);
+    pthread_mutex_destroy(&gasp->mapped.lock);
+    pthread_cond_destroy(&gasp->mapped.settled);
     *gasp = (struct gasp){.log = gasp->log, .log_arg = gasp->log_arg};
 }
 

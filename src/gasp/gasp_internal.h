@@ -38,11 +38,21 @@ struct trap_set {
     struct trap_range *range[GASP_SPACES]; /* ascending */
 };
 
+/* Ranges whose host addresses somebody holds; map.c's. */
+struct gasp_mapped {
+    pthread_mutex_t lock;
+    void *tree;
+    struct range changing; /* see gasp_changing; all zero: nothing is */
+    uint64_t changes;      /* that have ended */
+    pthread_cond_t settled;
+};
+
 struct gasp {
     struct hv *hv;
     struct ram ram;
     struct space space[GASP_SPACES];
     struct gasp_lock lock[GASP_SPACES];
+    struct gasp_mapped mapped;
     struct log_limit limit; /* of warnings that the guest may provoke */
     struct trap_set trap;
     struct range *reserve[GASP_SPACES]; /* gasp_reserve; start-up only */
@@ -154,6 +164,24 @@ bool gasp_may_complain(struct gasp *gasp);
 /* Logs what stands in the way of a region that was refused with EBUSY or EEXIST. */
 void gasp_log_taken(struct gasp *gasp, enum gasp_space space, const struct space_region *r,
                     int error);
+
+/* ---- map.c ---- */
+
+/* Regions that have pages: RAM, ROM, device memory. */
+#define GASP_PAGES_HAS GRF_PASS_RD
+#define GASP_PAGES_HASNT (GRF_VIRT_ANY | GRF_NOPERMS)
+
+/* For how many bytes from its start on the range lies in such regions. Inside a read section, or with
+ * the space locked. */
+uint64_t gasp_stretch(const struct space_map *map, struct range range, uint32_t has,
+                      uint32_t hasnt);
+/* Around a change of which addresses are memory, or of the pages there: before its first step, and
+ * when all is done or undone. range: all that it concerns. One at a time; nothing in between calls
+ * out or waits for a thread that may be mapping memory. */
+void gasp_changing(struct gasp *gasp, struct range range);
+void gasp_changed(struct gasp *gasp);
+/* At the end: gives back, with a warning each, what is still mapped. */
+void gasp_unmap_forgotten(struct gasp *gasp);
 
 /* ---- platform.c ---- */
 

@@ -67,17 +67,20 @@ static int add_ram(struct gasp *gasp, struct range range, bool whole_2m)
     rc = ram_allocator_add(gasp->ram.allocator, range);
     /* Counted before Xen has them: the guest's limit is set by it at any moment (balloon.c). */
     gasp->own_pages += pages;
+    gasp_changing(gasp, range);
     if (!rc && ram_populate(&gasp->ram, range, whole_2m, gasp_in_window(gasp, range)) < 0) {
         rc = errno;
         ram_allocator_drop(gasp->ram.allocator, range);
     }
+    if (!rc)
+        space_publish(memory, map);
+    gasp_changed(gasp);
     if (rc) {
         gasp->own_pages -= pages;
         space_map_free(map);
         return rc;
     }
     gasp->own_ram[gasp->n_own_ram++] = range;
-    space_publish(memory, map);
     ram_allocator_give(gasp->ram.allocator, range, 1);
     changed(gasp);
     if (gasp->running)
@@ -184,6 +187,7 @@ static int give_back(struct gasp *gasp, struct range range)
         return rc;
     }
     n = own_ram_without(gasp, range, left);
+    gasp_changing(gasp, range);
     former = space_show(memory, map);
     gasp->own_pages -= range_length(range) >> HV_PAGE_SHIFT;
     if (ram_depopulate(&gasp->ram, range,
@@ -191,10 +195,12 @@ static int give_back(struct gasp *gasp, struct range range)
         rc = errno;
         gasp->own_pages += range_length(range) >> HV_PAGE_SHIFT;
         space_take_back(memory, former);
+        gasp_changed(gasp);
         free(left);
         return rc;
     }
     space_keep(memory, former);
+    gasp_changed(gasp);
     free(gasp->own_ram);
     gasp->own_ram = left;
     gasp->n_own_ram = n;
