@@ -219,6 +219,50 @@ XENGASP_API void *gasp_map_contig(const vdev_t *vdev, int prot, uint64_t *gpa, s
  * or EINVAL and nothing has changed: it isn't mapped, or not with that length. */
 XENGASP_API int gasp_unmap(struct guest_system *gsp, void *ptr, size_t length);
 
+/*
+ * ---- Walking a range of guest addresses ----
+ *
+ *     gasp_walk_init(&ws, gsp, gpa, bytes, GWS_HOST);
+ *     while ((rc = gasp_walk_next(&ws)) > 0)
+ *         use(ws.guest_loc, ws.length);
+ *
+ * Names and members are QNX's, what they mean in detail is ours. A span is as much of the range as
+ * gasp_map_sys could map at once for reading: a stretch of RAM, ROM and device memory whose regions
+ * touch. At a hole, or at a region that traps, the walk fails, unless it is to skip those. It looks at
+ * the map alone, so pages that the guest has given up count as there. It holds nothing, not even a
+ * pin: the state is the caller's, used by one thread at a time, and needs no disposal; what changes
+ * meanwhile is seen from the next step on. Any stage, no lock needed.
+ */
+enum gasp_walk_flags {
+    GWS_NONE = 0,       /* (values ours) */
+    GWS_HOST = 1,       /* with host_loc */
+    GWS_SKIP = 0x10000, /* (ours) what isn't memory is passed over */
+};
+
+struct gasp_walk_state {
+    void *span; /* QNX's own; unused */
+    struct guest_system *gsp;
+    uint64_t guest_loc; /* the span's first address */
+    /* With GWS_HOST: the address at which gasp_map_sys would map it. It is there only while somebody
+     * has mapped it. Else 0. */
+    uint64_t host_loc;
+    uint64_t length;     /* the span's bytes */
+    uint64_t max_length; /* (meaning ours) bytes of the range that are still to come behind it */
+    unsigned flags;      /* enum gasp_walk_flags */
+};
+
+XENGASP_API void gasp_walk_init(struct gasp_walk_state *ws, struct guest_system *gsp, uint64_t loc,
+                                uint64_t length, unsigned flags);
+
+/* The next span. 1; 0: the end (of no bytes it is there at once); -1 with errno, and the state as it
+ * was: ENOENT (what comes next isn't memory), EOVERFLOW (the range wraps or leaves the space), EINVAL
+ * (flags). */
+XENGASP_API int gasp_walk_next(struct gasp_walk_state *ws);
+
+/* How many spans such a walk has; 0 with errno when it fails, even if only at a later one. */
+XENGASP_API unsigned gasp_walk_count(struct guest_system *gsp, uint64_t loc, uint64_t length,
+                                     unsigned flags);
+
 #ifdef __cplusplus
 }
 #endif
