@@ -263,6 +263,30 @@ XENGASP_API int gasp_walk_next(struct gasp_walk_state *ws);
 XENGASP_API unsigned gasp_walk_count(struct guest_system *gsp, uint64_t loc, uint64_t length,
                                      unsigned flags);
 
+/*
+ * ---- Parts of RAM ----
+ *
+ * QNX's names for the allocator of guest_ram.h: what is taken here vm_ram_allocate doesn't hand out,
+ * and vm_ram_free gives it back. As there only RAM that was registered can be taken (ours: QNX has no
+ * other): what the guest came with is its own. Start-up, else EPERM; one thread.
+ */
+enum gram_hints { GRAM_HINT_NONE = 0 }; /* (ours) QNX's hints aren't known; any other is EINVAL */
+
+/*
+ * The lowest part that is free, which is taken at once (QNX: so it needs no gram_reserve); align: a
+ * power of two, 0 is 1. _range: in [range_start, range_end], both may be used. QSL_NO_LOCATION with
+ * errno: ENOMEM (there is none), EINVAL (size 0, align, flags, an empty range), EPERM.
+ */
+XENGASP_API uint64_t gram_find_free(struct guest_system *gsp, uint64_t size, uint64_t align,
+                                    unsigned flags);
+XENGASP_API uint64_t gram_find_free_range(struct guest_system *gsp, uint64_t size, uint64_t align,
+                                          unsigned flags, uint64_t range_start, uint64_t range_end);
+
+/* Takes this part, to the byte. 0, or an errno value and nothing has changed: EINVAL (size 0),
+ * EOVERFLOW (wraps or leaves the space), ENOENT (not all RAM), EBUSY (part of it is taken, by the
+ * guest or by code of ours), EPERM, ENOMEM. */
+XENGASP_API int gram_reserve(struct guest_system *gsp, uint64_t loc, uint64_t size);
+
 #ifdef __cplusplus
 }
 #endif

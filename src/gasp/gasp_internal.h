@@ -183,6 +183,12 @@ void gasp_changed(struct gasp *gasp);
 /* At the end: gives back, with a warning each, what is still mapped. */
 void gasp_unmap_forgotten(struct gasp *gasp);
 
+/* ---- guest_alloc.c ---- */
+
+/* 0, or an errno value: ENOENT (not all RAM), EBUSY (part is allocated, by the guest as well),
+ * ENOMEM. */
+int gasp_mark_allocated(struct gasp *gasp, struct range range);
+
 /* ---- platform.c ---- */
 
 /* The next entry of what Xen and the toolstack keep in such a guest, from *i on; false: no more. */

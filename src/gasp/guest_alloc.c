@@ -18,6 +18,14 @@ static void tell(struct gasp *gasp, const char *call, uintptr_t start, size_t by
     errno = error;
 }
 
+int gasp_mark_allocated(struct gasp *gasp, struct range range)
+{
+    int rc = ram_allocator_mark(gasp->ram.allocator, range);
+
+    /* What the guest came with is allocated, by the guest. */
+    return rc == ENOENT && ram_has(&gasp->ram, range) ? EBUSY : rc;
+}
+
 void vm_ram_mark_allocated(vm_t *vm, uintptr_t start, size_t bytes)
 {
     struct gasp *gasp = gasp_of(vm);
@@ -26,10 +34,7 @@ void vm_ram_mark_allocated(vm_t *vm, uintptr_t start, size_t bytes)
     int rc = range_make(&range, start, bytes, UINT64_MAX) ? EINVAL : 0;
 
     if (!rc)
-        rc = ram_allocator_mark(gasp->ram.allocator, range);
-    /* What the guest came with is allocated, by the guest. */
-    if (rc == ENOENT && ram_has(&gasp->ram, range))
-        rc = EBUSY;
+        rc = gasp_mark_allocated(gasp, range);
     errno = saved;
     tell(gasp, __func__, start, bytes, rc);
 }
