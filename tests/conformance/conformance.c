@@ -193,6 +193,8 @@ static int run_all(void *arg)
         guest_window_cases,
         guest_overlay_cases,
         guest_range_cases,
+        gasp_map_cases,
+        gasp_walk_cases,
     };
     struct run *r = arg;
 

@@ -23,7 +23,8 @@ extern const struct conformance_case ram_cases[], map_cases[], server_cases[], p
     event_cases[], drive_cases[], pci_cases[], relocate_cases[], type_cases[], info_cases[],
     end_cases[], open_cases[], guest_register_cases[], guest_unregister_cases[],
     guest_touch_cases[], guest_alloc_cases[], guest_limit_cases[], guest_balloon_cases[],
-    guest_thread_cases[], guest_window_cases[], guest_overlay_cases[], guest_range_cases[];
+    guest_thread_cases[], guest_window_cases[], guest_overlay_cases[], guest_range_cases[],
+    gasp_map_cases[], gasp_walk_cases[];
 
 /* Says why this case can't be run here; always true. */
 bool skip_case(const char *why);
