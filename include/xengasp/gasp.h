@@ -176,31 +176,34 @@ XENGASP_API int gasp_reserve(struct guest_system *gsp, const struct qvm_state_bl
  * stage; no lock is needed, and it doesn't matter if one is held. A length is in bytes and to the
  * byte, as is an address.
  *
- * What is returned lies at one constant distance from the guest address, whoever maps it: memory that
- * touches in the guest touches here, too. It stays valid until gasp_unmap, and is the caller's until
- * then; what it shows is shared with the guest, which may change it between two reads.
+ * What is returned lies at one constant distance from the guest address, whoever maps it: memory
+ * that touches in the guest touches here, too. It stays valid until gasp_unmap, and is the caller's
+ * until then; what it shows is shared with the guest, which may change it between two reads.
  *
- *   - prot: PROT_READ, PROT_WRITE or both (<sys/mman.h>; QNX's GMF_MAP_ANY isn't known). Nothing stops
- *     a write to what was mapped for reading, but Xen's log of dirty pages isn't told of it.
- *   - What was mapped for writing that log is told of when it is unmapped. Who keeps a pointer for long
- *     unmaps now and then, or a guest that migrates meanwhile loses what was written last.
- *   - Memory is kept in 2 MiB at a time: as long as something in them is mapped, vm_ram_unregister of
- *     any of them is EBUSY. Pages that the guest gives up stay readable and writable here, though
- *     nobody sees it any more, and stay charged to it; what it takes back in their place, or what is
- *     registered there for the first time, is seen (by gasp_map_*, by vm_ram_read) once nothing of
- *     those 2 MiB is mapped any more.
+ *   - prot: PROT_READ, PROT_WRITE or both (<sys/mman.h>; QNX's GMF_MAP_ANY isn't known). Nothing
+ *     stops a write to what was mapped for reading, but Xen's log of dirty pages isn't told of it.
+ *   - What was mapped for writing that log is told of when it is unmapped. Who keeps a pointer for
+ *     long unmaps now and then, or a guest that migrates meanwhile loses what was written last.
+ *   - Memory is kept in 2 MiB at a time: as long as something in them is mapped, vm_ram_unregister
+ *     of any of them is EBUSY. Pages that the guest gives up stay readable and writable here,
+ *     though nobody sees it any more, and stay charged to it; what it takes back in their place, or
+ *     what is registered there for the first time, is seen (by gasp_map_*, by vm_ram_read) once
+ *     nothing of those 2 MiB is mapped any more.
  *   - A region that is set over it later doesn't show in it: the pointer goes on showing what lies
  *     beneath.
- *   - A call waits while RAM of the same 2 MiB is registered or given back, or regions are set there.
+ *   - A call waits while RAM of the same 2 MiB is registered or given back, or regions are set
+ *     there.
  *   - guest_close gives back what was forgotten, with a warning that names it.
  *
  * NULL with errno, and nothing is mapped: EINVAL (length 0; prot with neither PROT_READ nor
- * PROT_WRITE, or with anything else; no vdev), EOVERFLOW (wraps, or leaves the space), ENOENT (a byte
- * of it isn't visible RAM, or is in a page that the guest gave up), EACCES (PROT_WRITE, and part is ROM: a region without GRF_PASS_WR), ENOMEM.
+ * PROT_WRITE, or with anything else; no vdev), EOVERFLOW (wraps, or leaves the space), ENOENT (a
+ * byte of it isn't visible RAM, or is in a page that the guest gave up), EACCES (PROT_WRITE, and
+ * part is ROM: a region without GRF_PASS_WR), ENOMEM.
  */
 
 /* For addresses that you chose yourself: of RAM, and of device memory (regions with GRF_PASS_RD and
- * without GRF_MEMORY; ours: QNX's manual of this function is lost), which only this function maps. */
+ * without GRF_MEMORY; ours: QNX's manual of this function is lost), which only this function maps.
+ */
 XENGASP_API void *gasp_map_sys(struct guest_system *gsp, int prot, uint64_t gpa, size_t length);
 
 /* For addresses that the guest supplied to a device: RAM alone. vdev: whose device it is, named in
@@ -208,15 +211,16 @@ XENGASP_API void *gasp_map_sys(struct guest_system *gsp, int prot, uint64_t gpa,
 XENGASP_API void *gasp_map_vdma(const vdev_t *vdev, int prot, uint64_t gpa, size_t length);
 
 /*
- * The same of as much as lies in one piece: from *gpa on, *length bytes at most, up to the first that
- * can't be mapped so. *length is then how many were mapped; on failure, which is when the first byte
- * can't be mapped, it is as it was. *length may reach beyond the end of the space (ours). *gpa is only
- * read: QNX leaves the host-physical address in it, which on Xen a device model has no use for.
+ * The same of as much as lies in one piece: from *gpa on, *length bytes at most, up to the first
+ * that can't be mapped so. *length is then how many were mapped; on failure, which is when the
+ * first byte can't be mapped, it is as it was. *length may reach beyond the end of the space
+ * (ours). *gpa is only read: QNX leaves the host-physical address in it, which on Xen a device
+ * model has no use for.
  */
 XENGASP_API void *gasp_map_contig(const vdev_t *vdev, int prot, uint64_t *gpa, size_t *length);
 
-/* Gives a pointer back, once for each gasp_map_* that returned it, with the length that was mapped. 0,
- * or EINVAL and nothing has changed: it isn't mapped, or not with that length. */
+/* Gives a pointer back, once for each gasp_map_* that returned it, with the length that was mapped.
+ * 0, or EINVAL and nothing has changed: it isn't mapped, or not with that length. */
 XENGASP_API int gasp_unmap(struct guest_system *gsp, void *ptr, size_t length);
 
 /*
@@ -228,10 +232,10 @@ XENGASP_API int gasp_unmap(struct guest_system *gsp, void *ptr, size_t length);
  *
  * Names and members are QNX's, what they mean in detail is ours. A span is as much of the range as
  * gasp_map_sys could map at once for reading: a stretch of RAM, ROM and device memory whose regions
- * touch. At a hole, or at a region that traps, the walk fails, unless it is to skip those. It looks at
- * the map alone, so pages that the guest has given up count as there. It holds nothing, not even a
- * pin: the state is the caller's, used by one thread at a time, and needs no disposal; what changes
- * meanwhile is seen from the next step on. Any stage, no lock needed.
+ * touch. At a hole, or at a region that traps, the walk fails, unless it is to skip those. It looks
+ * at the map alone, so pages that the guest has given up count as there. It holds nothing, not even
+ * a pin: the state is the caller's, used by one thread at a time, and needs no disposal; what
+ * changes meanwhile is seen from the next step on. Any stage, no lock needed.
  */
 enum gasp_walk_flags {
     GWS_NONE = 0,       /* (values ours) */
@@ -243,8 +247,8 @@ struct gasp_walk_state {
     void *span; /* QNX's own; unused */
     struct guest_system *gsp;
     uint64_t guest_loc; /* the span's first address */
-    /* With GWS_HOST: the address at which gasp_map_sys would map it. It is there only while somebody
-     * has mapped it. Else 0. */
+    /* With GWS_HOST: the address at which gasp_map_sys would map it. It is there only while
+     * somebody has mapped it. Else 0. */
     uint64_t host_loc;
     uint64_t length;     /* the span's bytes */
     uint64_t max_length; /* (meaning ours) bytes of the range that are still to come behind it */
@@ -254,9 +258,9 @@ struct gasp_walk_state {
 XENGASP_API void gasp_walk_init(struct gasp_walk_state *ws, struct guest_system *gsp, uint64_t loc,
                                 uint64_t length, unsigned flags);
 
-/* The next span. 1; 0: the end (of no bytes it is there at once); -1 with errno, and the state as it
- * was: ENOENT (what comes next isn't memory), EOVERFLOW (the range wraps or leaves the space), EINVAL
- * (flags). */
+/* The next span. 1; 0: the end (of no bytes it is there at once); -1 with errno, and the state as
+ * it was: ENOENT (what comes next isn't memory), EOVERFLOW (the range wraps or leaves the space),
+ * EINVAL (flags). */
 XENGASP_API int gasp_walk_next(struct gasp_walk_state *ws);
 
 /* How many spans such a walk has; 0 with errno when it fails, even if only at a later one. */
@@ -266,9 +270,9 @@ XENGASP_API unsigned gasp_walk_count(struct guest_system *gsp, uint64_t loc, uin
 /*
  * ---- Parts of RAM ----
  *
- * QNX's names for the allocator of guest_ram.h: what is taken here vm_ram_allocate doesn't hand out,
- * and vm_ram_free gives it back. As there only RAM that was registered can be taken (ours: QNX has no
- * other): what the guest came with is its own. Start-up, else EPERM; one thread.
+ * QNX's names for the allocator of guest_ram.h: what is taken here vm_ram_allocate doesn't hand
+ * out, and vm_ram_free gives it back. As there only RAM that was registered can be taken (ours: QNX
+ * has no other): what the guest came with is its own. Start-up, else EPERM; one thread.
  */
 enum gram_hints { GRAM_HINT_NONE = 0 }; /* (ours) QNX's hints aren't known; any other is EINVAL */
 

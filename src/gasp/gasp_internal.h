@@ -171,8 +171,8 @@ void gasp_log_taken(struct gasp *gasp, enum gasp_space space, const struct space
 #define GASP_PAGES_HAS GRF_PASS_RD
 #define GASP_PAGES_HASNT (GRF_VIRT_ANY | GRF_NOPERMS)
 
-/* For how many bytes from its start on the range lies in such regions. Inside a read section, or with
- * the space locked. */
+/* For how many bytes from its start on the range lies in such regions. Inside a read section, or
+ * with the space locked. */
 uint64_t gasp_stretch(const struct space_map *map, struct range range, uint32_t has,
                       uint32_t hasnt);
 /* Around a change of which addresses are memory, or of the pages there: before its first step, and

@@ -3,17 +3,18 @@
  * Pointers to guest memory that stay valid until they are given back: a pin of the chunks that they
  * lie in, and an entry in a table, by which a wrong gasp_unmap is told from a right one.
  *
- * Why the lock of the space isn't needed. Who changes what memory is, or which pages it has, says so
- * before (gasp_changing) and after (gasp_changed). Who maps looks at the map, pins, and then, in one
- * step with entering the table, sees whether a change of that range is under way or any has ended since
- * the look; if so, it gives back the pin, waits for the end, and looks again. If not, the map and the
- * pages that were pinned belong together, and a change that begins later finds the pin: it refuses
- * (EBUSY), or moves pages without taking them away. To look at the map once more after pinning would
- * not do: the pages may have gone and others come, the pin having mapped the old ones just before.
+ * Why the lock of the space isn't needed. Who changes what memory is, or which pages it has, says
+ * so before (gasp_changing) and after (gasp_changed). Who maps looks at the map, pins, and then, in
+ * one step with entering the table, sees whether a change of that range is under way or any has
+ * ended since the look; if so, it gives back the pin, waits for the end, and looks again. If not,
+ * the map and the pages that were pinned belong together, and a change that begins later finds the
+ * pin: it refuses (EBUSY), or moves pages without taking them away. To look at the map once more
+ * after pinning would not do: the pages may have gone and others come, the pin having mapped the
+ * old ones just before.
  *
- * The wait is for Xen, and for no thread that may be waiting for this one: a change calls nobody, and
- * the pin is given back first. That one drops what it pinned if it became stale meanwhile, or else
- * pages that are being given back to Xen would stay with the guest.
+ * The wait is for Xen, and for no thread that may be waiting for this one: a change calls nobody,
+ * and the pin is given back first. That one drops what it pinned if it became stale meanwhile, or
+ * else pages that are being given back to Xen would stay with the guest.
  */
 #include "gasp/gasp_internal.h"
 
@@ -86,7 +87,8 @@ static int look(struct gasp *gasp, const struct wish *wish, struct range *range)
     return 0;
 }
 
-/* A chunk is mapped as a whole: who pins one for another page of it would keep those that go, too. */
+/* A chunk is mapped as a whole: who pins one for another page of it would keep those that go, too.
+ */
 void gasp_changing(struct gasp *gasp, struct range range)
 {
     range.first &= -RAM_CHUNK_SIZE;
@@ -138,8 +140,8 @@ static int enter(struct gasp_mapped *mapped, int prot, struct mapping **mine)
     return 0;
 }
 
-/* Maps what can be mapped of a range. 0, or an errno value: EAGAIN it must be tried again. *mine: an
- * entry for the table, NULL once it is in there. */
+/* Maps what can be mapped of a range. 0, or an errno value: EAGAIN it must be tried again. *mine:
+ * an entry for the table, NULL once it is in there. */
 static int try_map(struct gasp *gasp, const struct wish *wish, struct range range,
                    struct mapping **mine, struct range *found_r)
 {

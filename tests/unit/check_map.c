@@ -346,8 +346,8 @@ START_TEST(test_exchanged_meanwhile)
 }
 END_TEST
 
-/* While RAM comes or goes, whoever maps something of the same 2 MiB waits: it would map, and keep, what
- * is only passing. */
+/* While RAM comes or goes, whoever maps something of the same 2 MiB waits: it would map, and keep,
+ * what is only passing. */
 static _Atomic bool mapped;
 static bool mapped_early;
 
