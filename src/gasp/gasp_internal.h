@@ -176,8 +176,8 @@ void gasp_log_taken(struct gasp *gasp, enum gasp_space space, const struct space
 uint64_t gasp_stretch(const struct space_map *map, struct range range, uint32_t has,
                       uint32_t hasnt);
 /* Around a change of which addresses are memory, or of the pages there: before its first step, and
- * when all is done or undone. range: all that it concerns. One at a time; nothing in between calls
- * out or waits for a thread that may be mapping memory. */
+ * when all is done or undone. range: all that it concerns, or all zero. One at a time; nothing in
+ * between calls out or waits for a thread that may be mapping memory. */
 void gasp_changing(struct gasp *gasp, struct range range);
 void gasp_changed(struct gasp *gasp);
 /* At the end: gives back, with a warning each, what is still mapped. */

@@ -91,8 +91,10 @@ static int look(struct gasp *gasp, const struct wish *wish, struct range *range)
  */
 void gasp_changing(struct gasp *gasp, struct range range)
 {
-    range.first &= -RAM_CHUNK_SIZE;
-    range.last |= RAM_CHUNK_SIZE - 1;
+    if (range_there(range)) {
+        range.first &= -RAM_CHUNK_SIZE;
+        range.last |= RAM_CHUNK_SIZE - 1;
+    }
     pthread_mutex_lock(&gasp->mapped.lock);
     gasp->mapped.changing = range;
     pthread_mutex_unlock(&gasp->mapped.lock);
