@@ -220,7 +220,7 @@ START_TEST(test_forgotten)
                   "%s", logged);
     ck_assert_ptr_nonnull(
         strstr(logged, "[0x00000000e0000008-0x00000000e000000f] was mapped for dma"));
-    ck_assert_int_eq(vm_ram_unregister(gsp(), MEM, 6 * PAGE), 0); /* not pinned any more */
+    ck_assert_int_eq(vm_ram_unregister(gsp(), MEM, 4 * PAGE), 0); /* not pinned any more */
 }
 END_TEST
 
