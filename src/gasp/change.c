@@ -176,9 +176,11 @@ int gasp_settle(struct gasp *gasp)
 
     change_begin(&change, gasp);
     rc = frames_settle(&change);
+    gasp_changing(gasp, (struct range){0, gasp->space[GASP_MEMORY].limit});
     if (!rc)
         rc = carry(&change);
-    change_end(&change);
     gasp->settled = !rc;
+    gasp_changed(gasp);
+    change_end(&change);
     return rc;
 }

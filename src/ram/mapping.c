@@ -345,12 +345,35 @@ void ram_invalidate(struct ram *ram)
     atomic_fetch_add(&ram->generation, 1);
 }
 
+/* Pages of a chunk that is in use are not to be found until it is mapped anew: what it shows there
+ * isn't theirs any more. (Without memory to note that in, they are.) */
+static void hide(struct ram_chunk *chunk, struct range range)
+{
+    uint64_t start = chunk->index * RAM_CHUNK_SIZE;
+    size_t first = range.first > start ? (range.first - start) >> HV_PAGE_SHIFT : 0;
+    size_t last = range.last - start < RAM_CHUNK_SIZE ? (range.last - start) >> HV_PAGE_SHIFT
+                                                      : RAM_CHUNK_PAGES - 1;
+    struct ram_pages *pages = chunk->pages ? chunk->pages : pages_new();
+
+    if (!pages)
+        return;
+    for (size_t word = first / 64; word <= last / 64; word++)
+        __atomic_fetch_and(&pages->valid[word], ~ram_bits(word, first, last), __ATOMIC_RELAXED);
+    if (pages != chunk->pages)
+        rcu_put(chunk->pages, pages);
+}
+
 void ram_forget(struct ram *ram, struct range range)
 {
     pthread_mutex_lock(&ram->lock);
     for (size_t i = range.first >> RAM_CHUNK_SHIFT; i <= range.last >> RAM_CHUNK_SHIFT; i++) {
-        if (ram->chunk[i])
-            __atomic_store_n(&ram->chunk[i]->generation, 0, __ATOMIC_RELAXED);
+        struct ram_chunk *chunk = ram->chunk[i];
+
+        if (!chunk)
+            continue;
+        __atomic_store_n(&chunk->generation, 0, __ATOMIC_RELAXED);
+        if (chunk->pins > 0)
+            hide(chunk, range);
     }
     pthread_mutex_unlock(&ram->lock);
 }

@@ -7,7 +7,7 @@
 
 /* One bit a page of a chunk. */
 struct ram_pages {
-    uint64_t valid[RAM_CHUNK_PAGES / 64]; /* can be touched; never changes */
+    uint64_t valid[RAM_CHUNK_PAGES / 64]; /* can be touched; bits only go, see ram_forget */
     uint64_t ready[RAM_CHUNK_PAGES / 64]; /* valid, and RAM by the map of known_by */
 };
 
@@ -56,7 +56,7 @@ bool ram_mapped(struct ram *ram, struct range range);
 void ram_look_again(struct ram *ram, struct range range);
 
 /* The chunks of a range must be looked at again, although the guest said nothing: we changed its
- * pages ourselves. */
+ * pages ourselves. Of a chunk that is pinned they aren't found before that. */
 void ram_forget(struct ram *ram, struct range range);
 
 struct ram_parked {
