@@ -203,7 +203,7 @@ XENGASP_API int gasp_reserve(struct guest_system *gsp, const struct qvm_state_bl
 
 /* For addresses that you chose yourself: of RAM, and of device memory (regions with GRF_PASS_RD and
  * without GRF_MEMORY; ours: QNX's manual of this function is lost), which only this function maps.
- */
+ * Device memory is there from the end of start-up on (guest_configured): before, ENOENT. */
 XENGASP_API void *gasp_map_sys(struct guest_system *gsp, int prot, uint64_t gpa, size_t length);
 
 /* For addresses that the guest supplied to a device: RAM alone. vdev: whose device it is, named in

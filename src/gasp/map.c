@@ -66,7 +66,7 @@ uint64_t gasp_stretch(const struct space_map *map, struct range range, uint32_t 
 }
 
 /* Shortens the range to what can be mapped of it. 0 or an errno value. */
-static int look(struct gasp *gasp, const struct wish *wish, struct range *range)
+static int look(struct gasp *gasp, const struct wish *wish, uint32_t has, struct range *range)
 {
     struct space *memory = &gasp->space[GASP_MEMORY];
     const struct space_map *map;
@@ -74,10 +74,9 @@ static int look(struct gasp *gasp, const struct wish *wish, struct range *range)
 
     rcu_enter();
     map = space_read(memory);
-    there = gasp_stretch(map, *range, wish->has, wish->hasnt);
-    writable = wish->prot & PROT_WRITE
-                   ? gasp_stretch(map, *range, wish->has | GRF_PASS_WR, wish->hasnt)
-                   : there;
+    there = gasp_stretch(map, *range, has, wish->hasnt);
+    writable =
+        wish->prot & PROT_WRITE ? gasp_stretch(map, *range, has | GRF_PASS_WR, wish->hasnt) : there;
     rcu_leave(memory);
     if (there == 0 || (!wish->some && there < range_length(*range)))
         return ENOENT;
@@ -115,15 +114,18 @@ static bool is_changing(const struct gasp_mapped *mapped, struct range range)
     return range_there(mapped->changing) && range_overlap(mapped->changing, range);
 }
 
-/* Waits until no change of the range is under way. The changes so far. */
-static uint64_t settled(struct gasp_mapped *mapped, struct range range)
+/* Waits until no change of the range is under way. The changes so far, and whether device memory is
+ * there yet: not before the end of start-up. */
+static uint64_t settled(struct gasp *gasp, struct range range, bool *devices_r)
 {
+    struct gasp_mapped *mapped = &gasp->mapped;
     uint64_t changes;
 
     pthread_mutex_lock(&mapped->lock);
     while (is_changing(mapped, range))
         pthread_cond_wait(&mapped->settled, &mapped->lock);
     changes = mapped->changes;
+    *devices_r = gasp->settled;
     pthread_mutex_unlock(&mapped->lock);
     return changes;
 }
@@ -147,10 +149,10 @@ static int enter(struct gasp_mapped *mapped, int prot, struct mapping **mine)
 static int try_map(struct gasp *gasp, const struct wish *wish, struct range range,
                    struct mapping **mine, struct range *found_r)
 {
-    uint64_t changes = settled(&gasp->mapped, range);
+    bool devices, pinned = false, sure;
+    uint64_t changes = settled(gasp, range, &devices);
     struct range found = range;
-    bool pinned = false, sure;
-    int rc = look(gasp, wish, &found);
+    int rc = look(gasp, wish, devices ? wish->has : SPACE_RAM_HAS, &found);
 
     if (!rc) {
         pinned = (wish->some ? ram_pin_some(&gasp->ram, &found) : ram_pin(&gasp->ram, found)) == 0;

@@ -247,6 +247,49 @@ static bool mapped_ram_stays(struct guest *g, const struct fixture *f)
     return view_unchanged(g, &before);
 }
 
+/* ROM; and device memory over RAM, which is there when start-up is over, but not seen while its 2 MiB
+ * are mapped from before. */
+static bool memory_of_other_kinds(struct guest *g, const struct fixture *f)
+{
+    const uint64_t rom = MEM + 2 * PAGE, device = MEM + PAGE;
+    size_t length;
+    uint64_t *at, *ram;
+    struct window w;
+
+    (void)f;
+    CHECK_RC(register_ram(g, MEM, 4 * PAGE), 0);
+    CHECK(fill(g, MEM, 4 * PAGE, 1));
+    CHECK_RC(set_region(g, rom, PAGE, GRF_MEMORY | GRF_PASS_RD | GRF_PASS_EX | GRF_ACTIVE), 0);
+    CHECK_RC(set_region(g, device, PAGE, GRF_PASS_ANY | GRF_ACTIVE), 0);
+    CHECK_RC(try_map(g, SYS, PROT_READ, device, PAGE, &length), ENOENT);
+    MAP(ram, RW, MEM, PAGE);
+    CHECK_OK(guest_configured(g->gsp));
+    CHECK_RC(try_map(g, SYS, PROT_READ, device, PAGE, &length), ENOENT);
+    CHECK_RC(try_map(g, SYS, RW, MEM, 8, &length), 0);
+    CHECK_EQUAL(*ram, fill_word(MEM, 1));
+    UNMAP(ram, PAGE);
+    MAP(at, RW, device, PAGE);
+    for (size_t i = 0; i < PAGE / 8; i++)
+        CHECK_EQUAL(at[i], 0);
+    at[1] = 42;
+    CHECK(window_open(&w, 1) && map_run(g, &w, 0, device / PAGE, 1));
+    CHECK_EQUAL(((uint64_t *)w.at)[1], 42);
+    CHECK_OK(OPS(g)->unmap(g->hv, w.at, 1));
+    window_close(&w);
+    UNMAP(at, PAGE);
+    CHECK_RC(try_map(g, VDMA, PROT_READ, device, PAGE, &length), ENOENT);
+    CHECK_RC(try_map(g, SYS, PROT_READ, MEM, 4 * PAGE, &length), 0);
+    CHECK_RC(try_map(g, SYS, RW, MEM, 4 * PAGE, &length), EACCES);
+    CHECK_RC(try_map(g, VDMA, RW, rom, 1, &length), EACCES);
+    CHECK_RC(try_map(g, CONTIG, PROT_READ, rom - 8, 2 * PAGE, &length), ENOENT);
+    CHECK_RC(try_map(g, CONTIG, PROT_READ, rom, 4 * PAGE, &length), 0);
+    CHECK_EQUAL(length, 2 * PAGE);
+    MAP(at, PROT_READ, rom, PAGE);
+    CHECK_EQUAL(at[3], fill_word(rom + 24, 1));
+    UNMAP(at, PAGE);
+    return true;
+}
+
 /* ---- the log of dirty pages ---- */
 
 static unsigned logged_pages(struct guest *g, const struct fixture *f, uint64_t gpa, unsigned n)
@@ -450,6 +493,7 @@ const struct conformance_case gasp_map_cases[] = {
     {"contig ends at the first gap", contig_ends_at_the_first_gap, {WITH_RAM}},
     {"unmap knows what is mapped", unmap_knows_what_is_mapped, {WITH_RAM}},
     {"mapped RAM stays", mapped_ram_stays, {WITH_RAM}},
+    {"ROM and device memory are mapped", memory_of_other_kinds, {WITH_RAM}},
     {"unmapping tells what was written", unmapping_tells_what_was_written, {WITH_RAM}},
     {"pages given up under a mapping", given_up_under_a_mapping, {WITH_RAM}},
     {"mappings while RAM comes and goes", mappings_while_it_comes_and_goes, {WITH_RAM}},

@@ -64,6 +64,7 @@ static void set_up(void)
     put(DEVICE, PAGE, GRF_PASS_ANY | GRF_ACTIVE, &vdev_a);
     put(DEVICE + PAGE, PAGE, GRF_PASS_RD | GRF_PASS_EX | GRF_ACTIVE, &vdev_b);
     ck_assert_int_eq(set(QST_MEMORY, TRAP, 4, VIRT, &vdev_a, 0), 0);
+    gasp.settled = true;
 }
 
 static void tear_down(void)
