@@ -363,5 +363,6 @@ void ioreq_stop(struct ioreq_dispatch *dispatch)
         dispatch->gasp->hv->ops->ioreq_page_unmap(dispatch->gasp->hv, dispatch->page[s]);
     free(dispatch->cpu);
     dispatch->cpu = NULL;
-    dispatch->n_cpus = dispatch->n_servers = 0;
+    dispatch->n_cpus = 0;
+    dispatch->n_servers = 0;
 }
