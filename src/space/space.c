@@ -345,6 +345,7 @@ void space_dispose(struct space *space)
     if (!space->map)
         return;
     rcu_drain();
+    rcu_reclaim(space);
     for (size_t i = 0; i < space->map->n; i++)
         free(space->map->cell[i]);
     free_shell(space->map);
@@ -359,15 +360,18 @@ struct space_map *space_draft(struct space *space)
 static void reclaim(struct rcu_head *head)
 {
     struct space_map *map = caa_container_of(head, struct space_map, rcu);
+    void *domain;
 
     rcu_reclaim(head);
-    rcu_reclaim(map->domain);
+    domain = map->domain;
+    rcu_reclaim(domain);
     if (map->taken_back)
         free_own_cells(map);
     else
         for (size_t i = 0; i < map->n_dropped; i++)
             free(map->dropped[i]);
     free_shell(map);
+    rcu_done(domain); /* it has read cells that others free */
 }
 
 static void retire(struct space *space, struct space_map *map)
