@@ -222,14 +222,12 @@ static const struct row {
     {"..pp....", ".aaa....", EBUSY, NULL, NULL},
     {"..PP....", ".aaa....", EBUSY, NULL, NULL},
     {"aa....../..pp....", "bbbb....", EBUSY, NULL, NULL}, /* EBUSY before EEXIST */
-    {"..BB....", ".qqq....", EBUSY, NULL, NULL},
     {"..bb....", ".q......", 0, "..bb..../.q......", ".qbb...."},
     {"aaaaaaaa/..bbbb..", "..qqqq..", EBUSY, NULL, NULL}, /* A's is not seen there: a new one */
     {"..AAAA../bbbbbbbb", "..qqqq..", EBUSY, NULL, NULL}, /* modified, but beneath B's */
-    {"aaaaaaaa/..BB....", "..q.....", EBUSY, NULL, NULL},
+    {"bbbbbbbb/..aa....", "..qq....", EBUSY, NULL, NULL},
     {"aaaaaaaa/..BB....", "qq......", 0, "qqaaaaaa/..BB....", "qqaaaaaa"},
     {"..qqqq..", "...ww...", 0, "..qwwq..", "..qwwq.."},
-    {"..qqqq..", "..xxxx..", 0, "", "........"},
     /* Modifying: the whole, the start, the end, the middle. */
     {"..aaaa..", "..wwww..", 0, "..wwww..", "..wwww.."},
     {"..aaaa..", "..ww....", 0, "..wwaa..", "..wwaa.."},
@@ -241,7 +239,6 @@ static const struct row {
     {"aaaaaaaa/..bb....", "....ww..", 0, "aaaawwaa/..bb....", "aabbwwaa"},
     {"aaaaaaaa/..bb....", ".www....", EEXIST, NULL, NULL},
     {"aaaaaaaa/..BB....", ".www....", 0, "awwwaaaa/..BB....", "awwwaaaa"}, /* what hides is kept */
-    {"aaaa..../....aa..", "..wwww..", EEXIST, NULL, NULL},
     /* Switching off and on: the place among the layers is kept. */
     {"..aaaa..", "...AA...", 0, "..aAAa..", "..a..a.."},
     {"..AAAA..", "...aa...", 0, "..AaaA..", "...aa..."},
@@ -270,6 +267,7 @@ static const struct row {
     {"aaaaaaaa/..bbbb..", "...xx...", 0, "aaa..aaa/..bbbb..", "aabbbbaa"},
     {"aaaaaaaa/..bbbb..", "xxxxxxxx", 0, "..bbbb..", "..bbbb.."},
     {"aaaaaaaa/..bbbb../...cc...", "..yyyy..", 0, "aaaaaaaa/...cc...", "aaaccaaa"},
+    {"mmmmmmmm/aaaaaaaa/..ww....", "xxxxxxxx", 0, "mmmmmmmm", "mmmmmmmm"},
     {"aaaaaaaa/..ww....", "xxxxxxxx", 0, "", "........"}, /* parts with other flags, too */
     {"aaaaaaaa/..bb....", "xx....../....xxxx", 0, "..aa..../..bb....", "..bb...."},
     {"aaaaaaaa/..bb....", "xx....../....xxxx/..yy..../..xx....", 0, "", "........"},
@@ -285,12 +283,12 @@ static const struct row {
     {"..aa..../....bb..", "..xxxx..", ENOENT, NULL, NULL},
     {"..bb..../.......a", "..xx....", EPERM, NULL, NULL},
     {"..bb....", ".xxxx...", EPERM, NULL, NULL},
-    {"..cc....", "..xx....", EPERM, NULL, NULL},
     {"..BB....", "..xx....", EPERM, NULL, NULL},
     {"..pp....", "..zz....", EPERM, NULL, NULL},
     /* RAM is one layer wherever it touches, and never above anything. */
     {"mm......", "..mm....", 0, "mmmm....", "mmmm...."},
     {"mm..../....mm", "..mm....", 0, "mmmmmm..", "mmmmmm.."},
+    {"mm......", "...mm...", 0, "mm.mm...", "mm.mm..."},
     {"mm......", "..MM....", 0, "mmMM....", "mm......"},
     {"mm....../..nn....", "....mm..", 0, "mm..mm../..nn....", "mmnnmm.."},
     {"mmmm....", "..mmmm..", EEXIST, NULL, NULL},
@@ -354,6 +352,7 @@ START_TEST(test_no_memory)
         if (rc == ENOMEM)
             ck_assert_str_eq(layers(draft, 0, 8, after), before);
     }
+    failing = 0;
     if (rc != ENOMEM)
         ck_assert_int_eq(rc, row->rc);
     check_cells(draft);
