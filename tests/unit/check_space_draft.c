@@ -72,6 +72,26 @@ START_TEST(test_grows)
 }
 END_TEST
 
+/* Whatever their number: cells of 2 bytes, 2 bytes apart, and each address. */
+START_TEST(test_search)
+{
+    enum { MOST = 200 };
+    struct space_map *draft = space_map_new();
+
+    for (uint64_t n = 0; n <= MOST; n++) {
+        for (uint64_t addr = 0; addr < 4 * n + 8; addr++) {
+            size_t want = (addr + 1) / 4 < n ? (addr + 1) / 4 : n;
+
+            if (space_map_search(draft, addr) != want)
+                ck_abort_msg("%zu of %zu at %zu", want, (size_t)n, (size_t)addr);
+        }
+        ck_assert_uint_eq(space_map_search(draft, UINT64_MAX), n);
+        ck_assert_int_eq(set(draft, 4 * n + 1, 4 * n + 2, &owner_a, VIRT), 0);
+    }
+    space_map_free(draft);
+}
+END_TEST
+
 /* What a draft becomes nobody sees before it is published, and nobody ever when it is thrown away. */
 START_TEST(test_draft)
 {
@@ -331,6 +351,7 @@ static Suite *make_suite(void)
     Suite *suite = suite_create("space_draft");
     TCase *alone = tcase_create("alone"), *threads = tcase_create("threads");
 
+    tcase_add_test(alone, test_search);
     tcase_add_test(alone, test_grows);
     tcase_add_test(alone, test_draft);
     tcase_add_test(alone, test_show);
