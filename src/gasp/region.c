@@ -116,7 +116,7 @@ static int check_memory(const struct gasp *gasp, const struct space_map *map,
         return EINVAL;
     if (r->flags == GRF_NONE)
         return 0;
-    if ((flags & GRF_PASS_ANY) && !has_own_pages && !over_ram(map, r->range))
+    if ((flags & (GRF_PASS_ANY | GRF_MEMORY)) && !has_own_pages && !over_ram(map, r->range))
         return ENOTSUP;
     if (own && (own->flags & GRF_PASS_ANY) && (flags & GRF_PASS_ANY) &&
         has_own_pages == !!(own->flags & (GRF_MEMORY | VIRT_RW)))

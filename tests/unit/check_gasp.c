@@ -40,7 +40,8 @@ static const struct flags_row {
     {GRF_PASS_ANY | GRF_ACTIVE | GRF_MEMORY, false, 0},      /* vm_ram_register_at */
     {GRF_PASS_ANY | GRF_ACTIVE | GRF_MEMORY, true, ENOTSUP}, /* not over RAM */
     {GRF_PASS_RD | GRF_ACTIVE | GRF_MEMORY, false, ENOTSUP}, /* not over RAM */
-    {GRF_PASS_WR | GRF_ACTIVE, false, ENOTSUP},              /* can't be read */
+    {GRF_NOPERMS | GRF_ACTIVE | GRF_MEMORY, false, ENOTSUP},
+    {GRF_PASS_WR | GRF_ACTIVE, false, ENOTSUP}, /* can't be read */
     {GRF_PASS_EX | GRF_ACTIVE, false, ENOTSUP},
     {GRF_VIRT_RD | GRF_PASS_WR | GRF_ACTIVE, true, ENOTSUP},
     {GRF_VIRT_WR | GRF_PASS_RD | GRF_PASS_EX | GRF_ACTIVE, true, ENOTSUP},
