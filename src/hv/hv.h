@@ -175,13 +175,6 @@ struct hv_ops {
      * hole; ENOMEM no room for the table that breaks an extent up. The pages before are done.
      */
     int (*set_ram_type)(struct hv *hv, bool read_only, size_t n, uint64_t gfn);
-    /*
-     * Makes the guest's accesses to frames [first, last] go past the caches, or ends that. Xen heeds
-     * it for guests with hardware of their own only (an IOMMU or I/O memory); for others it does
-     * nothing. ENOTSUP: the processor can't (AMD's nested paging). ENOSPC 64 ranges; EBUSY overlaps
-     * one without being it; ENOENT there is none to end; EINVAL.
-     */
-    int (*set_uncached)(struct hv *hv, bool on, uint64_t first_gfn, uint64_t last_gfn);
 
     int (*set_max_pages)(struct hv *hv, uint64_t max_pages);
     /* Memory from which Xen makes the guest's p2m tables, in bytes (whole pages). */

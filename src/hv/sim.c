@@ -280,7 +280,6 @@ static const struct hv_ops sim_ops = {
     .depopulate = hv_sim_depopulate,
     .relocate = hv_sim_relocate,
     .set_ram_type = hv_sim_set_ram_type,
-    .set_uncached = hv_sim_set_uncached,
     .set_max_pages = hv_sim_set_max_pages,
     .get_paging_pool = hv_sim_get_paging_pool,
     .set_paging_pool = hv_sim_set_paging_pool,

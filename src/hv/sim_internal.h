@@ -29,7 +29,6 @@ enum {
     SIM_PORTS = 1 + SIM_TOOLSTACK_PORTS + HV_MAX_SERVERS * IOREQ_MAX_VCPUS,
     SIM_LOCAL_PORTS = 4096,
     SIM_MEMORY_MAP_MAX = 128,
-    SIM_UNCACHED_MAX = 64,
 };
 
 /* One of the guest's event channels that belong to Xen: a server's, for one vCPU. */
@@ -165,8 +164,6 @@ struct sim {
     uint64_t pool_pages, pool_used;
     struct sim_table *p2m;
     void *maps; /* tsearch tree of struct sim_map, by address */
-    unsigned n_uncached;
-    struct sim_range uncached[SIM_UNCACHED_MAX]; /* frames */
 
     uint32_t pci_address; /* what the guest wrote to port 0xcf8 last */
 
@@ -228,7 +225,6 @@ int hv_sim_set_paging_pool(struct hv *hv, uint64_t bytes);
 
 int hv_sim_relocate(struct hv *hv, size_t n, uint64_t from, uint64_t to);
 int hv_sim_set_ram_type(struct hv *hv, bool read_only, size_t n, uint64_t gfn);
-int hv_sim_set_uncached(struct hv *hv, bool on, uint64_t first_gfn, uint64_t last_gfn);
 
 /* sim_log.c */
 

@@ -5,8 +5,6 @@
 
 #include <errno.h>
 
-enum { MAX_PHYSICAL_BITS = 40 }; /* Xen compares them with frames, not with addresses (sic) */
-
 /* 0 or an errno. As Xen, in this order, and nothing is undone. */
 static int move_page(struct sim *sim, uint64_t from, uint64_t to)
 {
@@ -118,43 +116,4 @@ int hv_sim_set_ram_type(struct hv *hv, bool read_only, size_t n, uint64_t gfn)
     error = n > UINT32_MAX ? EINVAL : set_types(sim, read_only, n, gfn);
     pthread_mutex_unlock(&sim->lock);
     return result(fault ? fault : error);
-}
-
-/* 0 or an errno. */
-static int set_uncached(struct sim *sim, bool on, uint64_t first, uint64_t last)
-{
-    struct sim_range *r = sim->uncached, *end = r + sim->n_uncached;
-
-    if (hv_sim_gone(sim))
-        return ESRCH;
-    if (last < first || last >> MAX_PHYSICAL_BITS)
-        return EINVAL;
-    for (; r < end; r++) {
-        if (r->first == first && r->last == last)
-            break;
-        if (on && r->first <= last && first <= r->last)
-            return EBUSY;
-    }
-    if (r < end && !on)
-        *r = sim->uncached[--sim->n_uncached];
-    else if (r == end && !on)
-        return ENOENT;
-    else if (r == end && sim->n_uncached == SIM_UNCACHED_MAX)
-        return ENOSPC;
-    else if (r == end)
-        sim->uncached[sim->n_uncached++] = (struct sim_range){first, last};
-    return 0;
-}
-
-int hv_sim_set_uncached(struct hv *hv, bool on, uint64_t first_gfn, uint64_t last_gfn)
-{
-    struct sim *sim = sim_of(hv);
-    int error;
-
-    if (hv_sim_enter(sim) < 0)
-        return -1;
-    pthread_mutex_lock(&sim->lock);
-    error = set_uncached(sim, on, first_gfn, last_gfn);
-    pthread_mutex_unlock(&sim->lock);
-    return result(error);
 }

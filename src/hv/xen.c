@@ -320,7 +320,6 @@ static const struct hv_ops xen_ops = {
     .depopulate = xen_depopulate,
     .relocate = xen_relocate,
     .set_ram_type = xen_set_ram_type,
-    .set_uncached = xen_set_uncached,
     .set_max_pages = xen_set_max_pages,
     .get_paging_pool = xen_get_paging_pool,
     .set_paging_pool = xen_set_paging_pool,

@@ -58,7 +58,6 @@ size_t xen_populate(struct hv *hv, unsigned order, size_t n, const uint64_t gfn[
 size_t xen_depopulate(struct hv *hv, unsigned order, size_t n, const uint64_t gfn[]);
 int xen_relocate(struct hv *hv, size_t n, uint64_t from, uint64_t to);
 int xen_set_ram_type(struct hv *hv, bool read_only, size_t n, uint64_t gfn);
-int xen_set_uncached(struct hv *hv, bool on, uint64_t first_gfn, uint64_t last_gfn);
 int xen_set_max_pages(struct hv *hv, uint64_t max_pages);
 int xen_get_paging_pool(struct hv *hv, uint64_t *bytes_r);
 int xen_set_paging_pool(struct hv *hv, uint64_t bytes);

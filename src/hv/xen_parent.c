@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The parent's half of the port over Xen: every call that changes Xen's state for the guest. */
-#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,33 +248,6 @@ int xen_set_ram_type(struct hv *hv, bool read_only, size_t n, uint64_t gfn)
         return -1;
     return xendevicemodel_set_mem_type(x->dmod, x->domid, read_only ? HVMMEM_ram_ro : HVMMEM_ram_rw,
                                        gfn, n);
-}
-
-/* A PV dom0 sees the vendor of the processor itself. */
-static bool is_amd(void)
-{
-    unsigned highest, vendor[3];
-
-    return __get_cpuid(0, &highest, &vendor[0], &vendor[2], &vendor[1]) &&
-           (memcmp(vendor, "AuthenticAMD", sizeof(vendor)) == 0 ||
-            memcmp(vendor, "HygonGenuine", sizeof(vendor)) == 0);
-}
-
-int xen_set_uncached(struct hv *hv, bool on, uint64_t first_gfn, uint64_t last_gfn)
-{
-    struct xen_hv *x = xen_hv(hv);
-    xc_domaininfo_t d;
-
-    if (get_domain(x, &d) < 0)
-        return -1;
-    /* Xen would take it, too, and do nothing. Shadow page tables do have it. */
-    if (d.flags & XEN_DOMINF_hap && is_amd()) {
-        errno = ENOTSUP;
-        return -1;
-    }
-    return xendevicemodel_pin_memory_cacheattr(x->dmod, x->domid, first_gfn, last_gfn,
-                                               on ? XEN_DMOP_MEM_CACHEATTR_UC
-                                                  : XEN_DMOP_DELETE_MEM_CACHEATTR);
 }
 
 int xen_set_max_pages(struct hv *hv, uint64_t max_pages)

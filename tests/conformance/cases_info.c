@@ -122,7 +122,6 @@ static bool nothing_works_on_no_guest(struct guest *g, const struct fixture *f)
     CHECK_EQUAL(depopulate_run(g, 0, 1), 0);
     CHECK_FAILS(OPS(g)->relocate(g->hv, 1, 0, 1), ESRCH);
     CHECK_FAILS(OPS(g)->set_ram_type(g->hv, true, 1, 0), ESRCH);
-    CHECK_FAILS(OPS(g)->set_uncached(g->hv, true, 0, 1), ESRCH);
     CHECK_FAILS(OPS(g)->set_max_pages(g->hv, 1), ESRCH);
     CHECK_FAILS(OPS(g)->get_paging_pool(g->hv, &bytes), ESRCH);
     CHECK_FAILS(OPS(g)->set_paging_pool(g->hv, HV_PAGE_SIZE), ESRCH);

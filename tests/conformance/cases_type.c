@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* set_ram_type and set_uncached: what the guest may do with its pages. */
+/* set_ram_type: what the guest may do with its pages. */
 #include "tests/conformance/device.h"
 
 enum { EXTENT = 1 << HV_ORDER_2M, AWAY = 0x9000, FIRST = 0x20, ADDR = FIRST * HV_PAGE_SIZE };
@@ -270,44 +270,6 @@ static bool log_and_read_only_pages(struct guest *g, const struct fixture *f)
     return scene_close(&s);
 }
 
-/* ---- caches ---- */
-
-static int uncached(struct guest *g, uint64_t first, uint64_t last)
-{
-    return OPS(g)->set_uncached(g->hv, true, first, last);
-}
-
-static int cached(struct guest *g, uint64_t first, uint64_t last)
-{
-    return OPS(g)->set_uncached(g->hv, false, first, last);
-}
-
-/* Of a guest that has no pages. */
-static bool uncached_frames(struct guest *g, const struct fixture *f)
-{
-    (void)f;
-    if (uncached(g, 0x100, 0x1ff) < 0 && errno == ENOTSUP) {
-        CHECK_FAILS(cached(g, 0x100, 0x1ff), ENOTSUP);
-        SKIP("this processor can't");
-    }
-    CHECK_OK(uncached(g, 0x100, 0x1ff)); /* again */
-    CHECK_FAILS(uncached(g, 0x100, 0x100), EBUSY);
-    CHECK_FAILS(uncached(g, 0x1ff, 0x200), EBUSY);
-    CHECK_FAILS(uncached(g, 0xff, 0x200), EBUSY);
-    CHECK_FAILS(uncached(g, 0x300, 0x2ff), EINVAL);
-    CHECK_FAILS(uncached(g, 0x300, UINT64_MAX), EINVAL);
-    CHECK_FAILS(cached(g, 0x100, 0x1fe), ENOENT);
-    CHECK_FAILS(cached(g, 0x300, 0x300), ENOENT);
-    for (unsigned i = 1; i < 64; i++) /* neighbours stay apart */
-        CHECK_OK(uncached(g, 0x200 + i, 0x200 + i));
-    CHECK_FAILS(uncached(g, 0x300, 0x300), ENOSPC);
-    CHECK_OK(cached(g, 0x204, 0x204));
-    CHECK_OK(uncached(g, 0x300, 0x300));
-    CHECK_OK(cached(g, 0x100, 0x1ff));
-    CHECK_FAILS(cached(g, 0x100, 0x1ff), ENOENT);
-    return true;
-}
-
 #define RUNNING                                                                                    \
     {                                                                                              \
         .running = true                                                                            \
@@ -326,6 +288,5 @@ const struct conformance_case type_cases[] = {
      no_table_to_break_an_extent,
      {.paging_pool = 256 * HV_PAGE_SIZE}},
     {"read-only pages and the log of dirty pages", log_and_read_only_pages, RUNNING},
-    {"uncached frames", uncached_frames, {0}},
     {NULL, NULL, {0}},
 };

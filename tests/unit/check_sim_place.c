@@ -50,9 +50,6 @@ START_TEST(faults_do_half)
         ck_assert_uint_eq(word_at((0x100 + i) * HV_PAGE_SIZE), i < 2 ? 0 : 1);
     }
     hv_sim_fail_call(hv, 1, EIO);
-    expect(ops->set_uncached(hv, true, 1, 2), EIO);
-    expect(ops->set_uncached(hv, false, 1, 2), ENOENT);
-    hv_sim_fail_call(hv, 1, EIO);
     expect(move(1, 0x100, 0x200), EIO);
     ck_assert(is_ram(0x100));
 }
