@@ -367,6 +367,15 @@ static int unpopulate(struct gasp *gasp, const struct step *step)
     return 0;
 }
 
+/* What has moved a little and come back has lost it. */
+static void keep_read_only(struct ram *ram, struct range range)
+{
+    int saved = errno;
+
+    ram_set_type(ram, true, range);
+    errno = saved;
+}
+
 int frames_step(struct gasp *gasp, const struct step *step, bool undo)
 {
     uint64_t home = step->range.first >> HV_PAGE_SHIFT;
@@ -381,6 +390,8 @@ int frames_step(struct gasp *gasp, const struct step *step, bool undo)
     case STEP_UNPARK:
         if ((step->kind == STEP_PARK) == !undo) {
             rc = ram_park(ram, home, n, step->frame, step->at, step->shown);
+            if (rc < 0 && !undo && step->read_only)
+                keep_read_only(ram, step->range);
         } else {
             rc = ram_unpark(ram, home, n, step->frame, step->at);
             if (rc == 0 && undo && step->read_only)

@@ -178,16 +178,13 @@ static int add_tables(struct ram *ram, size_t n, uint64_t from, uint64_t to)
 
 /*
  * One by one, what is there: a guest may have given pages up. What a batch that failed has moved
- * already is where it should be. -1: a page could not be moved for another reason; *n_r pages are
- * behind us.
+ * already is where it should be. -1: a page could not be moved for another reason.
  */
-static int relocate_each(struct ram *ram, size_t n, uint64_t from, uint64_t to, bool moved[],
-                         size_t *n_r)
+static int relocate_each(struct ram *ram, size_t n, uint64_t from, uint64_t to, bool moved[])
 {
     int err[RAM_CHUNK_PAGES];
     void *there = ram_map_aside(ram, to, n, err);
 
-    *n_r = 0;
     if (!there)
         return -1;
     ram_unmap_aside(ram, there, n);
@@ -195,35 +192,42 @@ static int relocate_each(struct ram *ram, size_t n, uint64_t from, uint64_t to, 
         moved[i] = !err[i] || ram->hv->ops->relocate(ram->hv, 1, from + i, to + i) == 0;
         if (!moved[i] && errno != EINVAL)
             return -1;
-        *n_r = i + 1;
     }
     return 0;
+}
+
+/* Of a move that failed: those that have left their place come back. Where there is none at `to`
+ * either Xen says EINVAL, and nothing happens. */
+static void move_back(struct ram *ram, size_t n, uint64_t from, uint64_t to)
+{
+    int err[RAM_CHUNK_PAGES], saved = errno;
+    void *there = ram_map_aside(ram, from, n, err);
+
+    if (there)
+        ram_unmap_aside(ram, there, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!there || err[i])
+            ram->hv->ops->relocate(ram->hv, 1, to + i, from + i);
+    }
+    errno = saved;
 }
 
 /* Moves n pages, at most RAM_CHUNK_PAGES. moved[i]: whether page i was there. All or nothing. */
 static int move(struct ram *ram, size_t n, uint64_t from, uint64_t to, bool moved[])
 {
     struct hv_extent there = {.gfn = to, .n = (uint32_t)n};
-    size_t done = n;
-    int rc, saved;
+    int rc;
 
     memset(moved, true, n * sizeof(*moved));
-    rc = add_tables(ram, n, from, to);
-    if (rc < 0)
+    if (add_tables(ram, n, from, to) < 0)
         return -1;
     rc = ram->hv->ops->relocate(ram->hv, n, from, to);
     if (rc < 0 && errno == EINVAL)
-        rc = relocate_each(ram, n, from, to, moved, &done);
-    else if (rc < 0)
-        done = 0;
-    saved = errno;
-    for (size_t i = 0; rc < 0 && i < done; i++) {
-        if (moved[i])
-            ram->hv->ops->relocate(ram->hv, 1, to + i, from + i);
-    }
-    errno = saved;
+        rc = relocate_each(ram, n, from, to, moved);
+    if (rc < 0)
+        move_back(ram, n, from, to);
     /* Should Xen be keeping a log of dirty pages: the page must be sent again, from its new place. */
-    if (rc == 0)
+    else
         ram->hv->ops->modified(ram->hv, 1, &there);
     return rc;
 }
@@ -295,24 +299,30 @@ void ram_parked_gone(struct ram *ram, uint64_t gfn, size_t n, uint64_t frame)
     pthread_mutex_unlock(&ram->lock);
 }
 
+/* Page by page, those that are there. -1: not all; stops there, unless it is to go on. */
+static int type_each(struct ram *ram, bool read_only, uint64_t n, uint64_t gfn, bool go_on)
+{
+    struct hv *hv = ram->hv;
+    int rc = 0;
+
+    for (uint64_t i = 0; i < n && (rc == 0 || go_on); i++) {
+        if (hv->ops->set_ram_type(hv, read_only, 1, gfn + i) < 0 && errno != EINVAL)
+            rc = -1;
+    }
+    return rc;
+}
+
 int ram_set_type(struct ram *ram, bool read_only, struct range range)
 {
     uint64_t first = range.first >> HV_PAGE_SHIFT, n = range_length(range) >> HV_PAGE_SHIFT;
-    struct hv *hv = ram->hv;
-    int rc = hv->ops->set_ram_type(hv, read_only, n, first), saved;
+    int rc = ram->hv->ops->set_ram_type(ram->hv, read_only, n, first), saved;
 
-    if (rc == 0 || errno != EINVAL)
-        return rc;
-    /* Page by page, those that are there. */
-    rc = 0;
-    for (uint64_t i = 0; i < n && rc == 0; i++) {
-        rc = hv->ops->set_ram_type(hv, read_only, 1, first + i);
-        if (rc < 0 && errno == EINVAL)
-            rc = 0;
-    }
+    if (rc < 0 && errno == EINVAL)
+        rc = type_each(ram, read_only, n, first, false);
+    if (rc == 0)
+        return 0;
     saved = errno;
-    for (uint64_t i = 0; i < n && rc < 0; i++)
-        hv->ops->set_ram_type(hv, !read_only, 1, first + i);
+    type_each(ram, !read_only, n, first, true);
     errno = saved;
     return rc;
 }
