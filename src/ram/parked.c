@@ -138,6 +138,21 @@ static void drop(struct ram_parked *parked, uint64_t gfn, uint64_t frame)
     parked->n--;
 }
 
+/* Adds tables to the guest's paging pool. 0 or -1. */
+static int add_to_pool(struct hv *hv, uint64_t tables)
+{
+    uint64_t bytes;
+
+    if (tables == 0)
+        return 0;
+    if (hv->ops->get_paging_pool(hv, &bytes) < 0)
+        return errno == EOPNOTSUPP ? 0 : -1;
+    if (hv->ops->set_paging_pool(hv, bytes + tables * HV_PAGE_SIZE) == 0)
+        return 0;
+    hv->ops->set_paging_pool(hv, bytes); /* it can stop half-way */
+    return fail(ENOMEM);
+}
+
 /*
  * Xen's tables: one for each 2 MiB that a page leaves for the first time, which may have been a large
  * extent, and those of the place that it goes to. They come from the guest's paging pool, and must be
@@ -147,31 +162,28 @@ static int add_tables(struct ram *ram, size_t n, uint64_t from, uint64_t to)
 {
     const uint64_t first[] = {from >> CHUNK_ORDER, to >> CHUNK_ORDER};
     const uint64_t last[] = {(from + n - 1) >> CHUNK_ORDER, (to + n - 1) >> CHUNK_ORDER};
-    struct hv *hv = ram->hv;
-    uint64_t tables = 0, bytes;
+    uint8_t *has = ram->has_tables;
+    uint64_t tables = 0;
 
-    if (!ram->has_tables) {
-        ram->has_tables = calloc(1, (ram->limit >> RAM_CHUNK_SHIFT) / 8);
+    if (!has) {
+        has = calloc(1, (ram->limit >> RAM_CHUNK_SHIFT) / 8);
         tables += UPPER_TABLES;
     }
-    if (!ram->has_tables)
+    if (!has)
         return fail(ENOMEM);
     for (int side = 0; side < 2; side++) {
         for (uint64_t i = first[side]; i <= last[side]; i++)
-            tables += !(ram->has_tables[i / 8] >> i % 8 & 1);
+            tables += !(has[i / 8] >> i % 8 & 1);
     }
-    if (tables == 0)
-        return 0;
-    if (hv->ops->get_paging_pool(hv, &bytes) < 0) {
-        if (errno != EOPNOTSUPP)
-            return -1;
-    } else if (hv->ops->set_paging_pool(hv, bytes + tables * HV_PAGE_SIZE) < 0) {
-        hv->ops->set_paging_pool(hv, bytes); /* it can stop half-way */
-        return fail(ENOMEM);
+    if (add_to_pool(ram->hv, tables) < 0) {
+        if (!ram->has_tables)
+            free(has);
+        return -1;
     }
+    ram->has_tables = has;
     for (int side = 0; side < 2; side++) {
         for (uint64_t i = first[side]; i <= last[side]; i++)
-            ram->has_tables[i / 8] |= (uint8_t)(1u << i % 8);
+            has[i / 8] |= (uint8_t)(1u << i % 8);
     }
     return 0;
 }
