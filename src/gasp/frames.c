@@ -334,6 +334,44 @@ int frames_settle(struct change *change)
 
 /* ---- carrying out ---- */
 
+/* The entry of a layer's pages; a new one if need be, or NULL. */
+static struct device_memory *device_of(struct gasp *gasp, uint64_t frame)
+{
+    struct device_memory *more;
+
+    for (size_t i = 0; i < gasp->n_device; i++) {
+        if (gasp->device[i].frame == frame)
+            return &gasp->device[i];
+    }
+    more = realloc(gasp->device, (gasp->n_device + 1) * sizeof(*more));
+    if (!more)
+        return NULL;
+    gasp->device = more;
+    more[gasp->n_device] = (struct device_memory){.frame = frame};
+    return &more[gasp->n_device++];
+}
+
+/*
+ * Gives pages back. They may go in other parts than they came in, and each part took tables from the
+ * pool; so what that was given goes with the last one, or pool bytes with these.
+ */
+static void depopulate(struct gasp *gasp, struct range at, uint64_t frame, uint64_t pool)
+{
+    struct device_memory *device = device_of(gasp, frame);
+    uint64_t n = range_length(at) >> HV_PAGE_SHIFT;
+
+    if (device) {
+        device->pages -= n;
+        if (device->pages == 0)
+            pool = device->pool;
+        device->pool -= pool;
+    }
+    ram_depopulate(&gasp->ram, at, (int64_t)pool);
+    gasp->own_pages -= n;
+    if (device && device->pages == 0)
+        *device = gasp->device[--gasp->n_device];
+}
+
 static int populate(struct gasp *gasp, const struct step *step)
 {
     uint64_t home = step->range.first >> HV_PAGE_SHIFT;
@@ -341,27 +379,32 @@ static int populate(struct gasp *gasp, const struct step *step)
     struct range at = pages(step->at, n);
     bool parked = step->at != home;
     bool may_pause = parked || (range_there(gasp->window) && range_inside(at, gasp->window));
+    struct device_memory *device = device_of(gasp, step->frame);
 
+    if (!device)
+        return ENOMEM;
     gasp->own_pages += n;
-    if (ram_populate(&gasp->ram, at, false, may_pause) == 0 &&
-        (!parked || ram_park_new(&gasp->ram, home, n, step->frame, step->at) == 0))
+    if (ram_populate(&gasp->ram, at, false, may_pause) < 0) {
+        gasp->own_pages -= n;
+        if (device->pages == 0)
+            *device = gasp->device[--gasp->n_device];
+        return errno;
+    }
+    device->pages += n;
+    device->pool += ram_pool_for(at);
+    if (!parked || ram_park_new(&gasp->ram, home, n, step->frame, step->at) == 0)
         return 0;
-    gasp->own_pages -= n;
-    return errno;
-}
-
-static void depopulate(struct gasp *gasp, struct range at)
-{
-    ram_depopulate(&gasp->ram, at, (int64_t)ram_pool_for(at));
-    gasp->own_pages -= range_length(at) >> HV_PAGE_SHIFT;
+    depopulate(gasp, at, step->frame, ram_pool_for(at));
+    return ENOMEM;
 }
 
 static int unpopulate(struct gasp *gasp, const struct step *step)
 {
     uint64_t home = step->range.first >> HV_PAGE_SHIFT;
     uint64_t n = range_length(step->range) >> HV_PAGE_SHIFT;
+    struct range at = pages(step->at, n);
 
-    depopulate(gasp, pages(step->at, n));
+    depopulate(gasp, at, step->frame, ram_pool_for(at));
     if (step->at != home)
         ram_parked_gone(&gasp->ram, home, n, step->frame);
     return 0;
@@ -431,10 +474,10 @@ void frames_depopulate(struct change *change)
         for (; gfn < end; gfn += row) {
             row = ram_parked_row(&gasp->ram, gfn, end - gfn, gone->frame, &at);
             if (at != RAM_NOT_PARKED) {
-                depopulate(gasp, pages(at, row));
+                depopulate(gasp, pages(at, row), gone->frame, 0);
                 ram_parked_gone(&gasp->ram, gfn, row, gone->frame);
             } else if (gone->at_home) {
-                depopulate(gasp, pages(gfn, row));
+                depopulate(gasp, pages(gfn, row), gone->frame, 0);
             }
         }
     }

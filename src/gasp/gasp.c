@@ -55,6 +55,7 @@ void gasp_dispose(struct gasp *gasp)
         free(gasp->reserve[s]);
     }
     free(gasp->own_ram);
+    free(gasp->device);
     free(gasp->guest_ram);
     gasp_locks_dispose(gasp);
     pthread_mutex_destroy(&gasp->mapped.lock);

@@ -47,6 +47,11 @@ struct gasp_mapped {
     pthread_cond_t settled;
 };
 
+/* Device memory: the pages that a layer has, and what the paging pool was given for them. */
+struct device_memory {
+    uint64_t frame, pages, pool;
+};
+
 struct gasp {
     struct hv *hv;
     struct ram ram;
@@ -62,6 +67,8 @@ struct gasp {
     struct range *own_ram; /* registered by us, for the guest's memory map and the record */
     size_t n_own_ram;
     _Atomic uint64_t own_pages; /* that is, so many */
+    struct device_memory *device; /* of frames.c */
+    size_t n_device;
     struct range *guest_ram; /* as the guest came, when that is known for certain: for the record */
     size_t n_guest_ram;
     enum hv_guest_type type;
