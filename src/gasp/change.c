@@ -102,6 +102,8 @@ static int carry(struct change *change)
 {
     int rc = sort_steps(change);
 
+    if (!rc)
+        parking_begins(change);
     for (size_t done = 0; !rc && done < change->n; done++) {
         rc = take_step(change->gasp, &change->step[done], false);
         if (rc)
@@ -162,6 +164,7 @@ int change_make(struct change *change)
         if (!rc)
             rc = publish(change);
         gasp_changed(change->gasp);
+        parking_ended(change);
     }
     /* One that is being served stays: the next change may need it. */
     if (rc && !change->gasp->serve)
@@ -181,6 +184,7 @@ int gasp_settle(struct gasp *gasp)
         rc = carry(&change);
     gasp->settled = !rc;
     gasp_changed(gasp);
+    parking_ended(&change);
     change_end(&change);
     return rc;
 }

@@ -88,6 +88,11 @@ int trap_cover(struct change *change, struct range range);
 int trap_step(struct gasp *gasp, const struct step *step, bool map); /* 0 or an errno value */
 void trap_commit(struct change *change, enum gasp_space space);
 
+/* ---- parking.c: tells gasp->changed of RAM that is about to move, and that it has or has not ---- */
+
+void parking_begins(struct change *change);
+void parking_ended(struct change *change);
+
 /* ---- frames.c ---- */
 
 /* What lies at the pages of a run, by a map. */

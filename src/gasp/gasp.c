@@ -210,6 +210,8 @@ int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct gasp_k
     if (!rc && range_there(gasp->parking) &&
         info->nr_gfns == (gasp->parking.last >> HV_PAGE_SHIFT) + 1)
         gasp->own_pages++;
+    if (!rc && !gasp->ram_only)
+        rc = gasp_take_parked(gasp, kept->parked, kept->n_parked);
     if (!rc)
         return 0;
     errno = rc;

@@ -52,6 +52,8 @@ struct device_memory {
     uint64_t frame, pages, pool;
 };
 
+struct step;
+
 struct gasp {
     struct hv *hv;
     struct ram ram;
@@ -66,7 +68,7 @@ struct gasp {
     struct range parking;  /* likewise */
     struct range *own_ram; /* registered by us, for the guest's memory map and the record */
     size_t n_own_ram;
-    _Atomic uint64_t own_pages; /* that is, so many */
+    _Atomic uint64_t own_pages;   /* that is, so many */
     struct device_memory *device; /* of frames.c */
     size_t n_device;
     struct range *guest_ram; /* as the guest came, when that is known for certain: for the record */
@@ -78,7 +80,11 @@ struct gasp {
     _Atomic bool running; /* start-up is over */
     guest_log_fn log;     /* never NULL */
     void *log_arg;
-    void (*changed)(struct gasp *gasp); /* own_ram did; NULL: nobody keeps a record */
+    /* own_ram or what is parked did, or will at once; NULL: nobody keeps a record. In the lock of
+     * memory, once the guest runs. */
+    void (*changed)(struct gasp *gasp);
+    const struct step *moving; /* while `changed` is told of what is about to move; parking.c */
+    size_t n_moving;
     /* Serves the server that was added last; 0, or -1 with errno. NULL: before they are served, when
      * they are all taken up at once. */
     int (*serve)(struct gasp *gasp);
@@ -113,7 +119,8 @@ void gasp_dispose(struct gasp *gasp); /* twice is fine; the servers must be gone
  * set aside. */
 struct gasp_kept {
     struct range *guest, *ram;
-    size_t n_guest, n_ram;
+    struct ram_parked_run *parked;
+    size_t n_guest, n_ram, n_parked;
     struct range window, parking;
 };
 
@@ -141,6 +148,15 @@ void gasp_locks_dispose(struct gasp *gasp);
 /* End of start-up, when accesses are answered: moves pages of RAM to where the map has them. 0, or
  * an errno value and nothing moved. */
 int gasp_settle(struct gasp *gasp);
+
+/* ---- parking.c ---- */
+
+/* Where RAM lies that isn't at home, or may be there in a moment. */
+void gasp_each_parked(const struct gasp *gasp, void (*fn)(void *arg, struct ram_parked_run run),
+                      void *arg);
+/* What an earlier service parked is where it is said to be, if it is there and not at home. 0 or an
+ * errno value. */
+int gasp_take_parked(struct gasp *gasp, const struct ram_parked_run *run, size_t n);
 
 /* ---- trap.c ---- */
 

@@ -239,6 +239,20 @@ static void drop_regions(struct guest_system *gsp)
         gasp_unlock(gsp, type[i]);
 }
 
+/* RAM that an earlier service parked, and this one never came to settle; or that could not come back
+ * with the regions that covered it. */
+static void bring_home(struct guest_system *gsp)
+{
+    struct ram_parked_run run;
+
+    if (!gsp->seeded || !ram_parked_next_run(&gsp->gasp.ram, 0, &run))
+        return;
+    gasp_lock(gsp, QST_MEMORY);
+    gasp_drop_regions(&gsp->gasp, NULL);
+    gasp_settle(&gsp->gasp);
+    gasp_unlock(gsp, QST_MEMORY);
+}
+
 void guest_close(struct guest_system *gsp)
 {
     struct vdev *vdev;
@@ -253,6 +267,7 @@ void guest_close(struct guest_system *gsp)
         TAILQ_REMOVE(&gsp->vdevs, vdev, link);
         vdev_destroy(vdev, true);
     }
+    bring_home(gsp);
     trap_dispose(&gsp->gasp);
     if (gsp->lock_fd >= 0 && gsp->seeded)
         guest_ram_changed(&gsp->gasp);

@@ -44,7 +44,7 @@ _Static_assert(offsetof(struct guest_system, gasp) == 0, "gasp_of relies on it")
 
 /*
  * record.c: what outlives the process, in the guest's state directory: the lock that tells who owns
- * its map, and the ranges of RAM that were registered. A record of an earlier domain with this id
+ * its map, the ranges of RAM that were registered, and where pages of RAM are parked. A record of an earlier domain with this id
  * (another uuid) counts as none.
  */
 int record_lock(struct guest_system *gsp);    /* EBUSY: another process has it */

@@ -76,10 +76,23 @@ static int keep(struct range **list, size_t *n, struct range range)
     return 0;
 }
 
-/* "guest FIRST-LAST", the same with ram, window or parking. */
+static int keep_parked(struct gasp_kept *kept, struct range home, uint64_t at)
+{
+    struct ram_parked_run *more = realloc(kept->parked, (kept->n_parked + 1) * sizeof(*more));
+
+    if (!more)
+        return -1;
+    kept->parked = more;
+    more[kept->n_parked++] = (struct ram_parked_run){
+        home.first >> HV_PAGE_SHIFT, at >> HV_PAGE_SHIFT, range_length(home) >> HV_PAGE_SHIFT};
+    return 0;
+}
+
+/* "guest FIRST-LAST", the same with ram, window or parking; "parked FIRST-LAST PLACE". */
 static int load_ranges(FILE *file, struct gasp_kept *kept)
 {
     struct range range;
+    uint64_t at;
     char what[16];
 
     while (fscanf(file, "%15s %" SCNx64 "-%" SCNx64 " ", what, &range.first, &range.last) == 3 &&
@@ -88,8 +101,13 @@ static int load_ranges(FILE *file, struct gasp_kept *kept)
             kept->window = range;
         else if (strcmp(what, "parking") == 0)
             kept->parking = range;
-        else if (strcmp(what, "guest") == 0 ? keep(&kept->guest, &kept->n_guest, range) < 0
-                                            : keep(&kept->ram, &kept->n_ram, range) < 0)
+        else if (strcmp(what, "parked") == 0) {
+            if (fscanf(file, "%" SCNx64 " ", &at) != 1)
+                break;
+            if (keep_parked(kept, range, at) < 0)
+                return -1;
+        } else if (strcmp(what, "guest") == 0 ? keep(&kept->guest, &kept->n_guest, range) < 0
+                                              : keep(&kept->ram, &kept->n_ram, range) < 0)
             return -1;
     }
     return 0;
@@ -120,6 +138,12 @@ static void print_range(FILE *file, const char *what, struct range range)
         fprintf(file, "%s %" PRIx64 "-%" PRIx64 "\n", what, range_arg(range));
 }
 
+static void print_parked(void *file, struct ram_parked_run run)
+{
+    fprintf(file, "parked %" PRIx64 "-%" PRIx64 " %" PRIx64 "\n", run.home << HV_PAGE_SHIFT,
+            ((run.home + run.n) << HV_PAGE_SHIFT) - 1, run.at << HV_PAGE_SHIFT);
+}
+
 int record_save(struct guest_system *gsp)
 {
     const struct gasp *gasp = &gsp->gasp;
@@ -142,6 +166,7 @@ int record_save(struct guest_system *gsp)
         print_range(file, "guest", gasp->guest_ram[i]);
     for (size_t i = 0; i < gasp->n_own_ram; i++)
         print_range(file, "ram", gasp->own_ram[i]);
+    gasp_each_parked(gasp, print_parked, file);
     ok = !ferror(file);
     if (fclose(file) != 0 || !ok || rename(fresh, path) < 0) {
         unlink(fresh);

@@ -284,6 +284,61 @@ int ram_unpark(struct ram *ram, uint64_t gfn, size_t n, uint64_t frame, uint64_t
     return rc;
 }
 
+bool ram_parked_next_run(const struct ram *ram, uint64_t gfn, struct ram_parked_run *run_r)
+{
+    const struct ram_parked *parked = ram->parked;
+
+    for (size_t i = search(parked, gfn); parked && i < parked->n; i++) {
+        const struct ram_parked_page *page = &parked->page[i];
+
+        if (page->frame != RAM_FRAME)
+            continue;
+        run_r->home = page->home;
+        run_r->n = ram_parked_row(ram, page->home, RAM_CHUNK_PAGES, RAM_FRAME, &run_r->at);
+        return true;
+    }
+    return false;
+}
+
+/* At most RAM_CHUNK_PAGES. */
+static int take_run(struct ram *ram, struct ram_parked_run run)
+{
+    int at_home[RAM_CHUNK_PAGES], at_place[RAM_CHUNK_PAGES];
+    struct ram_parked *parked = copy_table(ram, run.n);
+    void *home = ram_map_aside(ram, run.home, run.n, at_home);
+    void *place = ram_map_aside(ram, run.at, run.n, at_place);
+
+    if (home)
+        ram_unmap_aside(ram, home, run.n);
+    if (place)
+        ram_unmap_aside(ram, place, run.n);
+    if (!parked || !home || !place) {
+        free(parked);
+        return fail(ENOMEM);
+    }
+    for (uint64_t i = 0; i < run.n; i++) {
+        if (at_home[i] && !at_place[i] && !find(parked, run.home + i, RAM_FRAME))
+            insert(parked, (struct ram_parked_page){run.home + i, run.at + i, RAM_FRAME, true});
+    }
+    publish(ram, parked);
+    return 0;
+}
+
+int ram_take_parked(struct ram *ram, struct ram_parked_run run)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&ram->lock);
+    while (run.n > 0 && rc == 0) {
+        uint64_t n = run.n < RAM_CHUNK_PAGES ? run.n : RAM_CHUNK_PAGES;
+
+        rc = take_run(ram, (struct ram_parked_run){run.home, run.at, n});
+        run = (struct ram_parked_run){run.home + n, run.at + n, run.n - n};
+    }
+    pthread_mutex_unlock(&ram->lock);
+    return rc;
+}
+
 int ram_park_new(struct ram *ram, uint64_t gfn, size_t n, uint64_t frame, uint64_t at)
 {
     struct ram_parked *parked;

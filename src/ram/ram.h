@@ -152,6 +152,13 @@ int ram_set_type(struct ram *ram, bool read_only, struct range range);
 uint64_t ram_parked_row(const struct ram *ram, uint64_t gfn, uint64_t n, uint64_t frame,
                         uint64_t *at_r);
 #define RAM_NOT_PARKED UINT64_MAX
+/* RAM alone: n frames from `home` on lie at `at`. The first ones from gfn on; false: none. */
+struct ram_parked_run {
+    uint64_t home, at, n;
+};
+bool ram_parked_next_run(const struct ram *ram, uint64_t gfn, struct ram_parked_run *run_r);
+/* Of an earlier service's: those which lie at `at`, and nothing at home. 0 or -1 with ENOMEM. */
+int ram_take_parked(struct ram *ram, struct ram_parked_run run);
 /* Which of the n places from `at` on are taken. */
 void ram_parking_used(const struct ram *ram, uint64_t at, size_t n, bool used[]);
 

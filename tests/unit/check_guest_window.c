@@ -380,6 +380,16 @@ static struct range kept_range(uint64_t first_mib, uint64_t mib)
     return (struct range){first_mib * MIB, (first_mib + mib) * MIB - 1};
 }
 
+static void cover_page(uint64_t at, uint32_t flags)
+{
+    const struct gasp_region rgn = {
+        .flags = flags, .cookie = 1, .guest = {at, PAGE, QST_MEMORY, QSF_NONE}};
+
+    gasp_lock(gsp, QST_MEMORY);
+    ck_assert_msg(gasp_region_set_soft(gsp, 1, &rgn) == 1, "%s: %s", strerror(errno), log_text);
+    gasp_unlock(gsp, QST_MEMORY);
+}
+
 START_TEST(the_record_keeps_all)
 {
     char dir[] = "/tmp/xengasp-window-XXXXXX", path[PATH_MAX];
@@ -412,6 +422,23 @@ START_TEST(the_record_keeps_all)
     free(kept.ram);
     ck_assert_int_eq(vm_ram_unregister(gsp, RAM_END, 2 * MIB), 0);
     ck_assert_int_eq(record_load(gsp, &kept), 0);
+    ck_assert_uint_eq(kept.n_ram, 2);
+    free(kept.guest);
+    free(kept.ram);
+    free(kept.parked);
+    /* Where pages are parked, as long as they are. */
+    cover_page(5 * MIB, GRF_NOPERMS | GRF_ACTIVE);
+    ck_assert_int_eq(record_load(gsp, &kept), 0);
+    ck_assert_uint_eq(kept.n_parked, 1);
+    ck_assert_uint_eq(kept.parked[0].home, 5 * MIB / PAGE);
+    ck_assert_uint_eq(kept.parked[0].at, gsp->gasp.parking.first / PAGE);
+    ck_assert_uint_eq(kept.parked[0].n, 1);
+    free(kept.parked);
+    free(kept.guest);
+    free(kept.ram);
+    cover_page(5 * MIB, GRF_NONE);
+    ck_assert_int_eq(record_load(gsp, &kept), 0);
+    ck_assert_uint_eq(kept.n_parked, 0);
     ck_assert_uint_eq(kept.n_ram, 2);
     free(kept.guest);
     free(kept.ram);
