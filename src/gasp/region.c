@@ -30,6 +30,8 @@ static bool unsupported(uint32_t flags, int space)
 
     if (flags & (GRF_NOCACHE | GRF_PASSTHRU))
         return true;
+    if (space != GASP_MEMORY && (flags & GRF_MEMORY))
+        return true;
     if ((flags & GRF_VIRT_EX) && !(flags & VIRT_RW))
         return true;
     if (!pass || contradicts(flags))
