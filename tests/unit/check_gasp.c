@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The regions of a guest's address spaces: gasp.h, on the simulator. */
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -441,143 +440,6 @@ START_TEST(test_guest_is_gone)
 }
 END_TEST
 
-/* ---- locks ---- */
-
-static int called_from_thread[2];
-
-static void *lock_and_unlock(void *arg)
-{
-    (void)arg;
-    called_from_thread[0] = gasp_unlock(gsp(), QST_MEMORY);
-    called_from_thread[1] = gasp_lock(gsp(), QST_MEMORY);
-    gasp_unlock(gsp(), QST_MEMORY);
-    return NULL;
-}
-
-START_TEST(test_locks)
-{
-    static const uint16_t without_map[] = {QST_PCI_IO, QST_VIRTUAL, QST_NO_TYPE};
-    struct timespec soon;
-    pthread_t thread;
-
-    for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(gasp_lock(gsp(), without_map[i]), EINVAL);
-        ck_assert_int_eq(gasp_unlock(gsp(), without_map[i]), EINVAL);
-    }
-    ck_assert_int_eq(gasp_unlock(gsp(), QST_MEMORY), EPERM); /* nobody has it */
-    ck_assert_int_eq(gasp_lock(gsp(), QST_MEMORY), 0);
-    ck_assert_int_eq(gasp_lock(gsp(), QST_MEMORY), 0); /* recursive */
-    ck_assert_int_eq(gasp_lock(gsp(), QST_X86_IO), 0);
-    ck_assert_int_eq(gasp_lock(gsp(), QST_MEMORY), 0); /* held already: no matter of order */
-    ck_assert_int_eq(gasp_unlock(gsp(), QST_X86_IO), 0);
-
-    /* Another thread can neither unlock it nor pass. */
-    pthread_create(&thread, NULL, lock_and_unlock, NULL);
-    for (int depth = 3; depth > 0; depth--) {
-        clock_gettime(CLOCK_REALTIME, &soon);
-        soon.tv_nsec += 20000000;
-        soon.tv_sec += soon.tv_nsec / 1000000000;
-        soon.tv_nsec %= 1000000000;
-        ck_assert_int_eq(pthread_timedjoin_np(thread, NULL, &soon), ETIMEDOUT);
-        ck_assert_int_eq(gasp_unlock(gsp(), QST_MEMORY), 0);
-    }
-    pthread_join(thread, NULL);
-    ck_assert_int_eq(called_from_thread[0], EPERM);
-    ck_assert_int_eq(called_from_thread[1], 0);
-    ck_assert_int_eq(gasp_unlock(gsp(), QST_MEMORY), EPERM);
-
-    /* Against the order. */
-    ck_assert_int_eq(gasp_lock(gsp(), QST_X86_IO), 0);
-    ck_assert_int_eq(gasp_lock(gsp(), QST_MEMORY), EDEADLK);
-    ck_assert_int_eq(gasp_unlock(gsp(), QST_X86_IO), 0);
-    ck_assert_int_eq(gasp_lock(gsp(), QST_MEMORY), 0);
-    ck_assert_int_eq(gasp_unlock(gsp(), QST_MEMORY), 0);
-}
-END_TEST
-
-/* Once the guest runs, each space is changed under its own lock. */
-START_TEST(test_running_needs_lock)
-{
-    ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, VIRT, &vdev_a, 0), 0);
-    gasp.running = true;
-    ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, GRF_NONE, &vdev_a, 0), EPERM);
-    ck_assert_int_eq(set(QST_MEMORY, UINT64_MAX, 2, VIRT, &vdev_a, 0), EOVERFLOW);
-    ck_assert_int_eq(set(QST_MEMORY, 0xfee00000, 2, VIRT, &vdev_a, 0), EPERM); /* before EBUSY */
-    ck_assert_int_eq(set(QST_MEMORY, MEM, 0, VIRT, &vdev_a, 0), 0);
-    gasp_lock(gsp(), QST_X86_IO);
-    ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, GRF_NONE, &vdev_a, 0), EPERM);
-    ck_assert_int_eq(set(QST_X86_IO, PORT, 1, VIRT, &vdev_a, 0), 0);
-    gasp_unlock(gsp(), QST_X86_IO);
-    gasp_lock(gsp(), QST_MEMORY);
-    ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, GRF_NONE, &vdev_a, 0), 0);
-    gasp_unlock(gsp(), QST_MEMORY);
-}
-END_TEST
-
-/* ---- many threads ---- */
-
-enum { LOOKUPS = 20000 };
-
-static void *look_all_the_time(void *arg)
-{
-    uintptr_t wrong = 0;
-
-    (void)arg;
-    for (int i = 0; i < LOOKUPS; i++) {
-        struct gasp_region rgn;
-        char byte = 1;
-        int rc = info(QST_MEMORY, MEM + (unsigned)i % 64, &rgn);
-
-        if (rc == 0)
-            wrong += rgn.vdev != (rgn.cookie == 1 ? &vdev_a : &vdev_b) || rgn.guest.length != 64;
-        else
-            wrong += rc != ENOENT;
-        wrong += info(QST_MEMORY, MIB, &rgn) != 0;
-        wrong += vm_ram_read(gsp(), MIB, &byte, 1) != 0 || byte != 0;
-    }
-    return (void *)wrong;
-}
-
-static _Atomic bool stop;
-
-static void *change_all_the_time(void *arg)
-{
-    uint32_t cookie = arg ? 1 : 2;
-    vdev_t *vdev = arg ? &vdev_a : &vdev_b;
-    uintptr_t wrong = 0;
-
-    while (!stop) {
-        gasp_lock(gsp(), QST_MEMORY);
-        wrong += set(QST_MEMORY, MEM, 64, VIRT, vdev, cookie) != 0;
-        wrong += set(QST_MEMORY, MEM, 64, GRF_NONE, vdev, cookie) != 0;
-        gasp_unlock(gsp(), QST_MEMORY);
-    }
-    return (void *)wrong;
-}
-
-START_TEST(test_threads)
-{
-    pthread_t reader[2], writer[2];
-    void *wrong;
-
-    ck_assert_int_eq(set(QST_MEMORY, MEM + PAGE, 1, VIRT, &vdev_a, 0), 0);
-    gasp.running = true;
-    for (int i = 0; i < 2; i++) {
-        pthread_create(&reader[i], NULL, look_all_the_time, NULL);
-        pthread_create(&writer[i], NULL, change_all_the_time, i ? &stop : NULL);
-    }
-    for (int i = 0; i < 2; i++) {
-        pthread_join(reader[i], &wrong);
-        ck_assert_uint_eq((uintptr_t)wrong, 0);
-    }
-    stop = true;
-    for (int i = 0; i < 2; i++) {
-        pthread_join(writer[i], &wrong);
-        ck_assert_uint_eq((uintptr_t)wrong, 0);
-    }
-}
-END_TEST
-
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 static Suite *make_suite(void)
@@ -603,9 +465,6 @@ static Suite *make_suite(void)
     tcase_add_test(t, test_each_call_fails);
     tcase_add_test(t, test_exhaustion);
     tcase_add_test(t, test_guest_is_gone);
-    tcase_add_test(t, test_locks);
-    tcase_add_test(t, test_running_needs_lock);
-    tcase_add_test(t, test_threads);
     suite_add_tcase(suite, t);
     return suite;
 }
