@@ -290,17 +290,14 @@ static struct ioreq_slot decode_pci(struct sim *sim, const struct ioreq_slot *re
     return out;
 }
 
-static int request(struct sim *sim, struct sim_vcpu *v, struct ioreq_slot *req,
-                   struct sim_wait *wait)
+/* With the guest running, under the lock, which it gives back: what Xen does with a request. */
+static int request_locked(struct sim *sim, struct sim_vcpu *v, struct ioreq_slot *req,
+                          struct sim_wait *wait)
 {
-    struct ioreq_slot decoded;
-    struct sim_server *s;
+    struct ioreq_slot decoded = decode_pci(sim, req);
+    struct sim_server *s = hv_sim_server_select(sim, &decoded);
     bool sent = true;
 
-    if (settle(sim, v, wait) < 0 || lock_running(sim, v, wait) < 0)
-        return -1;
-    decoded = decode_pci(sim, req);
-    s = hv_sim_server_select(sim, &decoded);
     if (s) {
         sent = send(sim, v, s, &decoded);
         if (!sent)
@@ -320,6 +317,18 @@ static int request(struct sim *sim, struct sim_vcpu *v, struct ioreq_slot *req,
     if (req->control & IOREQ_CONTROL_READ && !(req->control & IOREQ_CONTROL_DATA_IS_PTR))
         req->data = v->data;
     return 0;
+}
+
+/* What comes before an access; then the lock is held. */
+static int begin_access(struct sim *sim, struct sim_vcpu *v, struct sim_wait *wait)
+{
+    return settle(sim, v, wait) < 0 ? -1 : lock_running(sim, v, wait);
+}
+
+static int request(struct sim *sim, struct sim_vcpu *v, struct ioreq_slot *req,
+                   struct sim_wait *wait)
+{
+    return begin_access(sim, v, wait) < 0 ? -1 : request_locked(sim, v, req, wait);
 }
 
 int hv_sim_request(struct hv *hv, unsigned vcpu, struct ioreq_slot *req, int timeout_ms)
@@ -380,17 +389,23 @@ static uint64_t mask_of(unsigned size)
     return size >= 8 ? UINT64_MAX : (UINT64_C(1) << size * 8) - 1;
 }
 
-static int access_device(struct sim *sim, struct sim_vcpu *v, enum ioreq_type type, bool write,
-                         uint64_t addr, unsigned size, uint64_t *value, struct sim_wait *wait)
+static struct ioreq_slot plain_request(enum ioreq_type type, bool write, uint64_t addr,
+                                       unsigned size, uint64_t value)
 {
-    struct ioreq_slot req = {
+    return (struct ioreq_slot){
         .addr = addr,
-        .data = write ? *value & mask_of(size) : 0,
+        .data = write ? value & mask_of(size) : 0,
         .count = 1,
         .size = size,
         .type = (uint8_t)type,
         .control = write ? 0 : IOREQ_CONTROL_READ,
     };
+}
+
+static int access_device(struct sim *sim, struct sim_vcpu *v, enum ioreq_type type, bool write,
+                         uint64_t addr, unsigned size, uint64_t *value, struct sim_wait *wait)
+{
+    struct ioreq_slot req = plain_request(type, write, addr, size, *value);
 
     if (request(sim, v, &req, wait) < 0)
         return -1;
@@ -399,31 +414,47 @@ static int access_device(struct sim *sim, struct sim_vcpu *v, enum ioreq_type ty
     return 0;
 }
 
-/* Inside one page. What is not RAM goes out in the largest powers of two. */
+/* Under the lock. */
+static void access_ram(struct sim *sim, bool write, uint64_t gpa, unsigned size, uint64_t *value)
+{
+    if (write && hv_sim_mem_read_only(sim, gpa))
+        return;
+    copy_ram(hv_sim_mem_at(sim, gpa), write, value, size);
+    if (write)
+        hv_sim_log_write(sim, gpa >> HV_PAGE_SHIFT);
+}
+
+/*
+ * Inside one page. What is not RAM goes out in the largest powers of two. Xen keeps the p2m locked
+ * from finding no RAM until it has chosen a server: a page that comes back meanwhile is there before
+ * its range can be taken away.
+ */
 static int access_page(struct sim *sim, struct sim_vcpu *v, bool write, uint64_t gpa, unsigned size,
                        uint64_t *value, struct sim_wait *wait)
 {
-    unsigned done, n = 8;
-    uint64_t part;
-    void *ram;
+    unsigned done = 0, n = 8;
 
-    if (settle(sim, v, wait) < 0 || lock_running(sim, v, wait) < 0)
-        return -1;
-    ram = hv_sim_mem_at(sim, gpa);
-    if (ram && !(write && hv_sim_mem_read_only(sim, gpa))) {
-        copy_ram(ram, write, value, size);
-        if (write)
-            hv_sim_log_write(sim, gpa >> HV_PAGE_SHIFT);
-    }
-    pthread_mutex_unlock(&sim->lock);
-    for (done = 0; !ram && done < size; done += n) {
-        while (n > size - done)
-            n /= 2;
-        part = *value >> done * 8;
-        if (access_device(sim, v, IOREQ_MEMORY, write, gpa + done, n, &part, wait) < 0)
+    while (done < size) {
+        uint64_t part = *value >> done * 8;
+        struct ioreq_slot req;
+
+        if (begin_access(sim, v, wait) < 0)
             return -1;
+        if (hv_sim_mem_at(sim, gpa + done)) {
+            n = size - done;
+            access_ram(sim, write, gpa + done, n, &part);
+            pthread_mutex_unlock(&sim->lock);
+        } else {
+            while (n > size - done)
+                n /= 2;
+            req = plain_request(IOREQ_MEMORY, write, gpa + done, n, part);
+            if (request_locked(sim, v, &req, wait) < 0)
+                return -1;
+            part = req.data;
+        }
         if (!write)
-            *value = (*value & ~(mask_of(n) << done * 8)) | part << done * 8;
+            *value = (*value & ~(mask_of(n) << done * 8)) | (part & mask_of(n)) << done * 8;
+        done += n;
     }
     return 0;
 }
@@ -435,7 +466,7 @@ static int access_page(struct sim *sim, struct sim_vcpu *v, bool write, uint64_t
 static int drop_write(struct sim *sim, struct sim_vcpu *v, uint64_t gpa, struct sim_wait *wait,
                       bool *dropped_r)
 {
-    if (settle(sim, v, wait) < 0 || lock_running(sim, v, wait) < 0)
+    if (begin_access(sim, v, wait) < 0)
         return -1;
     *dropped_r = hv_sim_mem_at(sim, gpa) &&
                  (hv_sim_mem_read_only(sim, gpa) || hv_sim_mem_read_only(sim, gpa + HV_PAGE_SIZE));
