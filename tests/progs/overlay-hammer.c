@@ -28,7 +28,7 @@
 #define PASS (GRF_PASS_RD | GRF_VIRT_WR | GRF_ACTIVE)
 #define ROM (GRF_MEMORY | GRF_PASS_RD | GRF_PASS_EX | GRF_ACTIVE)
 
-enum { LINGER_MS = 20 };
+enum { LINGER_EVERY = 8, LINGER_MS = 20 };
 
 static struct guest_system *guest;
 static vdev_t *vdev;
@@ -118,12 +118,12 @@ static uint64_t requests(void)
     return stats.requests;
 }
 
-/* Each second time covered for so long that the guest comes by. */
+/* Now and then covered for so long that the guest comes by. */
 static void linger(uint64_t n)
 {
     uint64_t before = requests();
 
-    for (unsigned ms = 0; n % 2 && ms < LINGER_MS && requests() == before; ms++)
+    for (unsigned ms = 0; n % LINGER_EVERY == 1 && ms < LINGER_MS && requests() == before; ms++)
         usleep(1000);
 }
 
@@ -134,7 +134,8 @@ static int cover(uint64_t at, uint64_t length, uint32_t flags, uint64_t count)
     for (; count > 0 ? n < count : !more_to_read(); n++) {
         if (set(at, length, flags) < 0)
             return -1;
-        linger(n);
+        if (flags & GRF_VIRT_WR)
+            linger(n);
         if (set(at, length, GRF_NONE) < 0)
             return -1;
     }
