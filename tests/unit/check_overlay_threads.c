@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <xengasp/gasp.h>
 #include <xengasp/guest_ram.h>
 #include <xengasp/sim.h>
@@ -489,9 +490,13 @@ START_TEST(the_service_ends)
 
         ready();
         start_guest(job);
+        while (cpus[0].rounds == 0)
+            usleep(100);
+        vdev_reads = 0;
         set(job->at, job->length, job->flags);
+        while (vdev_reads == 0 && cpus[0].wrong == 0)
+            usleep(100);
         looking = true;
-        let_guest_in();
         at_terminate = stop_once;
         guest_close(gsp);
         gsp = NULL;
