@@ -191,9 +191,10 @@ static int add_populate(struct change *change, uint64_t gfn, uint64_t n, uint64_
 }
 
 /* Home come those that are parked, and those that will have been populated at a place. */
-static int add_unpark(struct change *change, uint64_t gfn, uint64_t n, uint64_t frame)
+static int add_unpark(struct change *change, uint64_t gfn, uint64_t n, uint64_t frame,
+                      bool read_only)
 {
-    struct step step = {.kind = STEP_UNPARK, .frame = frame};
+    struct step step = {.kind = STEP_UNPARK, .frame = frame, .read_only = read_only};
     uint64_t end = gfn + n, row;
     size_t n_steps = change->n;
 
@@ -264,7 +265,7 @@ static int plan_run(struct change *change, uint64_t gfn, uint64_t n, const struc
                                        .read_only = old->read_only,
                                        .shown = true});
     if (!rc && enters)
-        rc = add_unpark(change, gfn, n, new->frame);
+        rc = add_unpark(change, gfn, n, new->frame, new->read_only);
     if (!rc && new->home && (enters ? new->read_only : new->read_only != old->read_only))
         rc = change_add_step(change, type) ? 0 : ENOMEM;
     if (!rc && !same && new->frame != NO_FRAME)
@@ -419,6 +420,34 @@ static void keep_read_only(struct ram *ram, struct range range)
     errno = saved;
 }
 
+/*
+ * A page's type doesn't come home with it, and until it is set anew the guest could write to what is
+ * read-only: one that runs is paused meanwhile.
+ */
+static int unpark(struct gasp *gasp, const struct step *step)
+{
+    uint64_t home = step->range.first >> HV_PAGE_SHIFT;
+    size_t n = range_length(step->range) >> HV_PAGE_SHIFT;
+    struct ram *ram = &gasp->ram;
+    struct hv_info info = {0};
+    int rc, saved;
+
+    if (!step->read_only)
+        return ram_unpark(ram, home, n, step->frame, step->at);
+    if (gasp->hv->ops->info(gasp->hv, &info) < 0 || (!info.never_ran && ram_pause(ram) < 0))
+        return -1;
+    rc = ram_unpark(ram, home, n, step->frame, step->at);
+    if (rc == 0 && ram_set_type(ram, true, step->range) < 0) {
+        saved = errno;
+        ram_park(ram, home, n, step->frame, step->at, step->shown);
+        errno = saved;
+        rc = -1;
+    }
+    if (!info.never_ran)
+        ram_unpause(ram);
+    return rc;
+}
+
 int frames_step(struct gasp *gasp, const struct step *step, bool undo)
 {
     uint64_t home = step->range.first >> HV_PAGE_SHIFT;
@@ -436,9 +465,7 @@ int frames_step(struct gasp *gasp, const struct step *step, bool undo)
             if (rc < 0 && !undo && step->read_only)
                 keep_read_only(ram, step->range);
         } else {
-            rc = ram_unpark(ram, home, n, step->frame, step->at);
-            if (rc == 0 && undo && step->read_only)
-                rc = ram_set_type(ram, true, step->range);
+            rc = unpark(gasp, step);
         }
         break;
     case STEP_TYPE:

@@ -194,26 +194,39 @@ static int add_up_to(struct job *job, uint64_t end)
     return populate_up_to(job, end) < 0 || zero(job, gfn, end) < 0 ? -1 : 0;
 }
 
+int ram_pause(struct ram *ram)
+{
+    if (ram->hv->ops->pause(ram->hv) < 0)
+        return -1;
+    ram->pauses++;
+    return 0;
+}
+
+void ram_unpause(struct ram *ram)
+{
+    int saved = errno;
+
+    /* It must not stay paused because Linux had no memory for the call. */
+    for (unsigned i = 0; i < UNPAUSE_TRIES && ram->hv->ops->unpause(ram->hv) < 0; i++)
+        ;
+    errno = saved;
+}
+
 /* The same for one that runs: it may have taken any hole itself, until it is paused. */
 static int add_paused(struct job *job, uint64_t end)
 {
     struct hv *hv = job->ram->hv;
     struct hv_info info;
-    int rc, saved;
+    int rc;
 
-    if (hv->ops->pause(hv) < 0)
+    if (ram_pause(job->ram) < 0)
         return -1;
-    job->ram->pauses++;
     rc = hv->ops->info(hv, &info);
     if (rc == 0)
         rc = prove_hole(job, job->first + job->done, end, info.nr_gfns);
     if (rc == 0)
         rc = add_up_to(job, end);
-    saved = errno;
-    /* It must not stay paused because Linux had no memory for the call. */
-    for (unsigned i = 0; i < UNPAUSE_TRIES && hv->ops->unpause(hv) < 0; i++)
-        ;
-    errno = saved;
+    ram_unpause(job->ram);
     return rc;
 }
 

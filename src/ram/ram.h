@@ -117,6 +117,10 @@ int ram_report(struct ram *ram);
  */
 int ram_populate(struct ram *ram, struct range range, bool whole_2m, bool may_pause);
 
+/* Of a guest that runs; counted in ram->pauses. -1: it goes on. */
+int ram_pause(struct ram *ram);
+void ram_unpause(struct ram *ram);
+
 /*
  * Gives RAM back that ram_populate made; the map doesn't have it any more. Pages that the guest gave
  * up are passed over. pool: bytes to take out of the guest's paging pool, less than 0 to put in. -1

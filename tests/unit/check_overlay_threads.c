@@ -74,7 +74,7 @@ static enum vdev_ref_status cover_read(vdev_t *vdp, unsigned cookie,
     return VRS_NORMAL;
 }
 
-/* The guest writes the RAM's value, wherever it lands. */
+/* The guest writes the RAM's value, wherever it lands; 0 where it should be dropped. */
 static enum vdev_ref_status cover_write(vdev_t *vdp, unsigned cookie,
                                         const struct qvm_state_block *vopnd,
                                         const struct qvm_state_block *oopnd, struct guest_cpu *gcp)
@@ -85,7 +85,8 @@ static enum vdev_ref_status cover_write(vdev_t *vdp, unsigned cookie,
     (void)cookie;
     vdev_writes++;
     guest_cpu_read(gcp, GXF_NONE, oopnd, 1, &value, (unsigned)vopnd->length);
-    vdev_wrong += value != value_of(RAM, vopnd->location - PAGE_AT, (unsigned)vopnd->length);
+    vdev_wrong +=
+        value && value != value_of(RAM, vopnd->location - PAGE_AT, (unsigned)vopnd->length);
     return VRS_NORMAL;
 }
 
@@ -478,6 +479,33 @@ static void stop_once(void)
 }
 
 /* The guest runs on when nobody answers any more, and finds its RAM. */
+static void write_rom(struct cpu *cpu, uint64_t n)
+{
+    uint64_t offset = n * 8 % PAGE;
+
+    put(cpu, PAGE_AT + offset, 8, 0);
+}
+
+/* What the guest writes to read-only RAM is dropped, also when that has just come back. */
+START_TEST(rom_is_covered)
+{
+    const struct gasp_region rom = {
+        .flags = ROM, .cookie = 1, .guest = {PAGE_AT, PAGE, QST_MEMORY, 0}};
+
+    ready();
+    for (uint64_t offset = 0; offset < PAGE; offset += 8) {
+        uint64_t value = value_of(RAM, offset, 8);
+
+        ck_assert_int_eq(vm_ram_write(gsp, PAGE_AT + offset, &value, 8), 0);
+    }
+    gasp_lock(gsp, QST_MEMORY);
+    ck_assert_uint_eq(gasp_region_set_soft(gsp, 1, &rom), 1);
+    gasp_unlock(gsp, QST_MEMORY);
+    under_accesses(&(struct job){PAGE_AT + WORD, 4, TRAPS, {read_word, write_rom}});
+    nothing_missed(count());
+}
+END_TEST
+
 START_TEST(the_service_ends)
 {
     static const struct job jobs[] = {
@@ -520,6 +548,7 @@ static Suite *suite(void)
     tcase_add_test(tc, four_bytes_are_covered);
     tcase_add_test(tc, writes_alone_are_trapped);
     tcase_add_test(tc, a_page_becomes_rom);
+    tcase_add_test(tc, rom_is_covered);
     tcase_add_test(tc, the_service_ends);
     return s;
 }
