@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Guest RAM, after report.awk, whose functions it uses: reads "ram NAME VALUE" lines, and prints a row for each figure with
+# Guest RAM, after report.awk, whose functions it uses, and report-regions.awk, which has more rows: reads "ram NAME VALUE" lines, and prints a row for each figure with
 # its limit and what stands beside it. Each is a lower quartile of its lines; in brackets, ours as a share of the other.
 function row(what, name, unit) {
     ram_what[++rams] = what
     ram_name[rams] = name
     ram_unit[rams] = unit
 }
+# Above the next row; key: of a list of its own in the JSON, or "".
+function section(title, key) {
+    ram_title[rams + 1] = title
+    ram_key[rams + 1] = key
+}
 # What the last row is compared with; the first of them by its limit.
 function beside(name, what) {
     ram_beside[rams, ++ram_besides[rams]] = name
     ram_beside_what[rams, ram_besides[rams]] = what
 }
-# "most": the figure itself; "over": what it is more than the first beside it; "share": that one's share of it, at least.
+# "most", "least": the figure itself; "over": what it is more than the first beside it; "share": that one's share of it, at least.
 function limited(kind, value) {
     ram_kind[rams] = kind
     ram_limit[rams] = value
@@ -28,12 +33,12 @@ function figure(x) {
 # Tells whether row r is inside its limit, as text; sets ram_judged to what the limit is of. "": it has none.
 function judge(r, value, other,    k, text, missed) {
     k = ram_kind[r]
-    if (!k || value == "" || (k != "most" && other == "")) return ""
+    if (!k || value == "" || (k != "most" && k != "least" && other == "")) return ""
     ram_judged = value
     if (k == "over") ram_judged = value - other
     if (k == "share") ram_judged = other / value
-    missed = k == "share" ? ram_judged < ram_limit[r] : ram_judged > ram_limit[r]
-    text = "at most " ram_limit[r]
+    missed = k == "share" || k == "least" ? ram_judged < ram_limit[r] : ram_judged > ram_limit[r]
+    text = (k == "least" ? "at least " : "at most ") ram_limit[r]
     if (k == "over") text = sprintf("%+.1f, at most +%d", ram_judged, ram_limit[r])
     if (k == "share") text = sprintf("%.2f, at least %.2f", ram_judged, ram_limit[r])
     return text (missed ? " MISSED" : "")
@@ -60,7 +65,8 @@ function others_json(r, unit,    i, text) {
     return text
 }
 BEGIN {
-    scale["ns"] = 1; scale["us"] = 1000; scale["ms"] = 1000000; scale["KiB"] = 1024; scale[""] = 1
+    scale["ns"] = 1; scale["us"] = 1000; scale["ms"] = 1000000; scale["KiB"] = 1024; scale["B"] = 1; scale[""] = 1
+    section("\nguest RAM; random addresses over 64 MiB, 256 regions", "ram")
     row("8-byte load", "load", "ns"); limited("most", 10)
     beside("plain_load", "plain load"); beside("vm-memory.load", "vm-memory's load"); beside("vm-memory.read_obj", "its read_obj")
     row("8-byte load, in cache", "load.hot", "ns"); limited("most", 10)
@@ -86,7 +92,7 @@ BEGIN {
     row("allocate, 100,000 live", "allocate.100000", "ns"); limited("most", 1000); beside("allocate.1000", "1,000 live")
     row("free, 100,000 live", "free.100000", "ns"); limited("most", 1000); beside("free.1000", "1,000 live")
     row("bookkeeping for a GiB", "sim.bookkeeping", "KiB"); limited("most", 64)
-    ram_on_xen = rams + 1
+    section("on Xen", "")
     row("first touch of 2 MiB", "xen.touch", "ms"); beside("xen.touch.pages", "512 single maps")
     row("  mapping calls", "xen.touch.calls", ""); limited("most", 1)
     row("populate 2 MiB", "xen.populate", "ms"); beside("xen.populate.pages", "512 single pages")
@@ -113,17 +119,16 @@ END {
         split(name, part, SUBSEP)
         if (part[1] == "ram") sort_into(name, n[name])
     }
-    print "\nguest RAM; random addresses over 64 MiB, 256 regions"
-    printf ",\n\"ram\": [" > json
     for (r = 1; r <= rams; r++) {
-        if (r == ram_on_xen) print "on Xen"
+        if (ram_title[r]) print ram_title[r]
+        if (ram_key[r]) printf "%s,\n\"%s\": [", (r > 1 ? "]" : ""), ram_key[r] > json
         unit = ram_unit[r]
         value = ram_quartile(ram_name[r], unit)
         text = judge(r, value, ram_besides[r] ? ram_quartile(ram_beside[r, 1], unit) : "")
         printf "%-38s %7s %-3s  %-26s  %s\n", ram_what[r], (value == "" ? "-" : unit == "" ? value : figure(value)), unit,
             text, others(r, value, unit)
         printf "%s\n  {\"what\": \"%s\", \"name\": \"%s\", \"unit\": \"%s\", \"rounds\": %d, \"lower_quartile\": %s, \"beside\": [%s]",
-            (r > 1 ? "," : ""), ram_what[r], ram_name[r], unit, n["ram", ram_name[r]], number(value), others_json(r, unit) > json
+            (ram_key[r] ? "" : ","), ram_what[r], ram_name[r], unit, n["ram", ram_name[r]], number(value), others_json(r, unit) > json
         if (text) printf ", \"limit\": {\"kind\": \"%s\", \"of\": %.3f, \"is\": %s}", ram_kind[r], ram_judged, ram_limit[r] > json
         printf "}" > json
     }
