@@ -42,38 +42,42 @@ function text(class, x, y, what) {
 function line(class, x1, y1, x2, y2) {
     printf "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class, x1, y1, x2, y2
 }
+# Each colour said as it is: not all viewers know CSS's variables.
+function colours(paper, ink, quiet, grid, fine, of,    s, c) {
+    split(of, c, " ")
+    printf ".paper { fill: %s; } text { fill: %s; } .title { fill: %s; }\n", paper, quiet, ink
+    printf ".grid { stroke: %s; } .fine { stroke: %s; } .edge, .sample { stroke: %s; }\n", grid, fine, quiet
+    for (s = 1; s <= n_series; s++)
+        printf ".s%d { stroke: %s; } circle.s%d { fill: %s; } circle.scattered.s%d { fill: %s; } .name%d { fill: %s; }\n",
+            s, c[s], s, c[s], s, paper, s, c[s]
+}
 function style() {
     print "<style>"
-    print "svg { --paper: #ffffff; --ink: #1f2328; --quiet: #59636e; --grid: #d9dee3; --fine: #eff2f5;"
-    print "      --s1: #1b64c8; --s2: #00795c; --s3: #b8430b; }"
+    print "text { font: 13px system-ui, sans-serif; } .title { font-size: 18px; font-weight: 600; }"
+    print ".tick-y { text-anchor: end; } .tick-x, .axis { text-anchor: middle; } .name1, .name2, .name3 { font-weight: 600; }"
+    print ".sample { stroke-width: 2; } .limit { stroke-width: 5; stroke-opacity: 0.4; }"
+    print "polyline { fill: none; stroke-width: 2; stroke-linejoin: round; } circle { stroke-width: 1.5; }"
+    print "line.scattered, polyline.scattered { stroke-dasharray: 6 4; }"
+    colours("#ffffff", "#1f2328", "#59636e", "#d9dee3", "#eff2f5", "#1b64c8 #00795c #b8430b")
     print "@media (prefers-color-scheme: dark) {"
-    print "svg { --paper: #14181d; --ink: #e6eaef; --quiet: #9aa5b1; --grid: #363e48; --fine: #212830;"
-    print "      --s1: #74adff; --s2: #43cfa3; --s3: #ff9c63; } }"
-    print "text { font: 13px system-ui, sans-serif; fill: var(--quiet); }"
-    print ".title { font-size: 18px; font-weight: 600; fill: var(--ink); }"
-    print ".tick-y { text-anchor: end; } .tick-x, .axis { text-anchor: middle; }"
-    print ".grid { stroke: var(--grid); } .fine { stroke: var(--fine); } .edge { stroke: var(--quiet); }"
-    print ".sample { stroke: var(--quiet); stroke-width: 2; }"
-    print ".limit { stroke-width: 5; stroke-opacity: 0.4; }"
-    print "polyline { fill: none; stroke-width: 2; stroke-linejoin: round; } .scattered { stroke-dasharray: 6 4; }"
-    for (s = 1; s <= n_series; s++) {
-        printf ".s%d { stroke: var(--s%d); } circle.s%d { fill: var(--s%d); } circle.scattered.s%d { fill: var(--paper); stroke-dasharray: none; }\n", s, s, s, s, s
-        printf ".name%d { font-weight: 600; fill: var(--s%d); }\n", s, s
-    }
-    print "circle { stroke-width: 1.5; }"
+    colours("#14181d", "#e6eaef", "#9aa5b1", "#363e48", "#212830", "#74adff #43cfa3 #ff9c63")
+    print "}"
     print "</style>"
 }
 # Decades, and fine lines at their doubles and fives.
 function grid(    ns, k) {
-    for (ns = low; ns <= high * 1.01; ns *= 10) {
-        for (k = 2; k <= 5 && ns < high * 0.99; k += 3) line("fine", left, y_of(k * ns), right, y_of(k * ns))
-        line(ns > low * 1.01 ? "grid" : "edge", left, y_of(ns), right, y_of(ns))
+    for (ns = 1; ns <= high; ns *= 10) {
+        for (k = 2; k <= 5; k += 3)
+            if (k * ns >= low && k * ns < high) line("fine", left, y_of(k * ns), right, y_of(k * ns))
+        if (ns < low) continue
+        line("grid", left, y_of(ns), right, y_of(ns))
         text("tick-y", left - 10, y_of(ns) + 4.5, time_text(ns, 0))
     }
     for (k = 16; k <= 4096; k *= 4) {
         line("grid", x_of(k), top, x_of(k), bottom + 5)
         text("tick-x", x_of(k), bottom + 22, thousands(k))
     }
+    line("edge", left, bottom, right, bottom)
     text("axis", (left + right) / 2, bottom + 46, "regions in the address space")
     printf "<text class=\"axis\" transform=\"translate(20 %.1f) rotate(-90)\">time for each, logarithmic</text>\n", (top + bottom) / 2
 }
@@ -108,7 +112,7 @@ BEGIN {
     series("find_free", "find_free"); limit_of("find_free", 4096, 5000)
     series("set_delete", "set + delete"); limit_of("set_delete", 256, 5000); limit_of("set_delete", 4096, 20000)
     left = 88; right = 600; top = 92; bottom = 452
-    low = 10; high = 10000
+    low = 5; high = 10000
 }
 $1 == "ram" {
     split($2, part, ".")
@@ -118,7 +122,7 @@ $1 == "ram" {
 END {
     for (key in n) {
         q[key] = quartile(key)
-        while (q[key] < low) low /= 10
+        if (q[key] < low) low = 1
         while (q[key] > high) high *= 10
     }
     if (!n["lookup", 4096, "scattered"]) { print "plot-regions: no figures" > "/dev/stderr"; exit 1 }
@@ -130,7 +134,7 @@ END {
             time_text(q[names[s], 4096, "scattered"], 1)
     print "</desc>"
     style()
-    print "<rect width=\"760\" height=\"540\" fill=\"var(--paper)\"/>"
+    print "<rect width=\"760\" height=\"540\" class=\"paper\"/>"
     text("title", 24, 34, "What the map of regions costs as it grows")
     line("sample", 24, 58, 56, 58)
     text("value", 64, 62.5, "adjacent regions")
