@@ -292,8 +292,10 @@ static bool skip_cells(const struct space_map *map, size_t *i, uint64_t *addr, u
     if (*i == map->n ||
         (map->cell[*i]->range.first > *addr && map->cell[*i]->range.first - *addr >= size))
         return false;
-    /* And those behind it, as long as there isn't enough between them. */
-    while (*i + 1 < map->n && map->cell[*i + 1]->range.first - map->last[*i] <= size)
+    /* And those behind it, as long as there isn't enough between them. Mostly their ends alone tell:
+     * then the cells themselves, which lie scattered in memory, needn't be looked at. */
+    while (*i + 1 < map->n && (map->last[*i + 1] - map->last[*i] <= size ||
+                               map->cell[*i + 1]->range.first - map->last[*i] <= size))
         ++*i;
     *addr = map->last[*i];
     return true;
