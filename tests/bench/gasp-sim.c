@@ -25,7 +25,6 @@
 #define REGION (UINT64_C(64) << 10)
 /* Scattered ones lie somewhere in a MiB of their own, so less than two are between them. */
 #define STRIDE (UINT64_C(1) << 20)
-#define ROOM_WANTED (2 * STRIDE)
 
 enum { BATCHES = 30, MOST = 4096, MAX_READERS = 16, PHASES = 6, PHASE_MS = 25 };
 enum { FREE_OF_CHARGE = GRF_NOPERMS | GRF_ACTIVE, TRAPS = GRF_VIRT_RD | GRF_VIRT_WR | GRF_ACTIVE };
@@ -33,13 +32,15 @@ enum { FREE_OF_CHARGE = GRF_NOPERMS | GRF_ACTIVE, TRAPS = GRF_VIRT_RD | GRF_VIRT
 struct place {
     struct guest_system *guest;
     const struct hv_ops *real; /* the hypervisor's calls */
+    struct hv_ops ops;         /* those with ranges that cost nothing */
     vdev_t *vdev;
     unsigned n;
     const char *layout;
     uint64_t start[MOST]; /* of each region */
     uint64_t last[MOST];
     uint64_t seed;
-    int64_t bytes; /* of memory, for all regions */
+    uint64_t free_bytes; /* what find_free looks for */
+    int64_t bytes;       /* of memory, for all regions */
 };
 
 static void die(const char *what)
@@ -71,12 +72,10 @@ static int no_range(struct hv *hv, unsigned server, enum hv_range_type type, uin
 
 static void make_ranges_free(struct place *p)
 {
-    static struct hv_ops ops;
-
     p->real = p->guest->hv->ops;
-    ops = *p->real;
-    ops.server_map_range = ops.server_unmap_range = no_range;
-    p->guest->hv->ops = &ops;
+    p->ops = *p->real;
+    p->ops.server_map_range = p->ops.server_unmap_range = no_range;
+    p->guest->hv->ops = &p->ops;
 }
 
 static void set(const struct place *p, uint64_t start, uint64_t bytes, uint32_t flags,
@@ -114,6 +113,7 @@ static void place_open(struct place *p, unsigned n, bool scattered, uint32_t fla
         gasp_lock(p->guest, QST_MEMORY))
         die("open");
     p->vdev = found.vdev;
+    p->free_bytes = scattered ? 2 * STRIDE : 4096;
     make_ranges_free(p);
     p->bytes = -heap();
     for (unsigned i = 0; i < n; i++) {
@@ -227,11 +227,12 @@ static void set_delete(struct place *p, unsigned n)
     }
 }
 
-/* There is room behind the last region only. */
+/* There is room behind the last region only: scattered ones have less than two strides between
+ * them. */
 static void find_free(struct place *p, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (gasp_find_free_range(p->guest, QST_MEMORY, ROOM_WANTED, STRIDE, BASE, UINT64_MAX) <=
+        if (gasp_find_free_range(p->guest, QST_MEMORY, p->free_bytes, 4096, BASE, UINT64_MAX) <=
             p->start[p->n - 1])
             die("find_free");
     }
@@ -318,8 +319,8 @@ static struct work work_so_far(struct reader reader[], unsigned n)
     return work;
 }
 
-/* Adds what the readers do while this thread sleeps, or sets and deletes. */
-static void phase(struct place *p, struct reader reader[], unsigned n, bool busy, struct work *sum)
+/* Adds what the readers do while this thread sets and deletes in a map; NULL: while it sleeps. */
+static void phase(struct place *changing, struct reader reader[], unsigned n, struct work *sum)
 {
     struct work before, after;
     uint64_t start;
@@ -327,23 +328,45 @@ static void phase(struct place *p, struct reader reader[], unsigned n, bool busy
     rcu_drain();
     before = work_so_far(reader, n);
     start = measure_ns();
-    if (!busy)
+    if (!changing)
         usleep(PHASE_MS * 1000);
     while (measure_ns() - start < PHASE_MS * UINT64_C(1000000))
-        set_delete(p, 1);
+        set_delete(changing, 1);
     after = work_so_far(reader, n);
     sum->lookups += after.lookups - before.lookups;
     sum->ns += after.ns - before.ns;
 }
 
-/* The share of the undisturbed throughput that is left while another thread sets and deletes. */
+static void measure_disturbed(struct place *p, struct place *other, struct reader reader[],
+                              unsigned n)
+{
+    struct place *changing[] = {NULL, p, other};
+    struct work work[3] = {{0, 0}};
+    double calm;
+
+    for (int i = 0; i < 3 * PHASES; i++)
+        phase(changing[i % 3], reader, n, &work[i % 3]);
+    for (int i = 0; i < 3; i++) {
+        if (work[i].lookups == 0) {
+            fprintf(stderr, "gasp-sim: the machine is too busy for lookups beside changes\n");
+            return;
+        }
+    }
+    calm = work[0].lookups / work[0].ns;
+    print(p, "disturbed", work[1].lookups / work[1].ns / calm);
+    print(p, "disturbed-elsewhere", work[2].lookups / work[2].ns / calm);
+}
+
+/* The share of the undisturbed throughput that is left while another thread sets and deletes; and
+ * while it does so in the map of another guest: what the machine's CPUs share does that. */
 static void run_disturbed(struct place *p)
 {
     static struct reader reader[MAX_READERS];
+    static struct place other;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned n = cpus > MAX_READERS ? MAX_READERS : cpus > 2 ? (unsigned)cpus - 1 : 1;
-    struct work calm = {0, 0}, busy = {0, 0};
 
+    place_open(&other, p->n, strcmp(p->layout, "scattered") == 0, FREE_OF_CHARGE);
     atomic_store(&over, false);
     for (unsigned i = 0; i < n; i++) {
         reader[i].place = *p;
@@ -352,12 +375,11 @@ static void run_disturbed(struct place *p)
         if ((errno = pthread_create(&reader[i].id, NULL, read_on, &reader[i])))
             die("thread");
     }
-    for (int i = 0; i < 2 * PHASES; i++)
-        phase(p, reader, n, i % 2, i % 2 ? &busy : &calm);
+    measure_disturbed(p, &other, reader, n);
     atomic_store(&over, true);
     for (unsigned i = 0; i < n; i++)
         pthread_join(reader[i].id, NULL);
-    print(p, "disturbed", (busy.lookups / busy.ns) / (calm.lookups / calm.ns));
+    place_close(&other);
 }
 
 /* ---- memory ---- */
