@@ -88,7 +88,7 @@ int trap_cover(struct change *change, struct range range);
 int trap_step(struct gasp *gasp, const struct step *step, bool map); /* 0 or an errno value */
 void trap_commit(struct change *change, enum gasp_space space);
 
-/* ---- parking.c: tells gasp->changed of RAM that is about to move, and that it has or has not ---- */
+/* ---- parking.c: tells gasp->changed of pages that are about to move, and that they have or not ---- */
 
 void parking_begins(struct change *change);
 void parking_ended(struct change *change);

@@ -211,7 +211,7 @@ int gasp_seed(struct gasp *gasp, const struct hv_info *info, const struct gasp_k
         info->nr_gfns == (gasp->parking.last >> HV_PAGE_SHIFT) + 1)
         gasp->own_pages++;
     if (!rc && !gasp->ram_only)
-        rc = gasp_take_parked(gasp, kept->parked, kept->n_parked);
+        rc = gasp_take_runs(gasp, kept->run, kept->n_run);
     if (!rc)
         return 0;
     errno = rc;

@@ -53,6 +53,7 @@ struct device_memory {
 };
 
 struct step;
+struct gasp_run;
 
 struct gasp {
     struct hv *hv;
@@ -80,7 +81,7 @@ struct gasp {
     _Atomic bool running; /* start-up is over */
     guest_log_fn log;     /* never NULL */
     void *log_arg;
-    /* own_ram or what is parked did, or will at once; NULL: nobody keeps a record. In the lock of
+    /* own_ram or the runs of parking.c did, or will at once; NULL: nobody keeps a record. In the lock of
      * memory, once the guest runs. */
     void (*changed)(struct gasp *gasp);
     const struct step *moving; /* while `changed` is told of what is about to move; parking.c */
@@ -119,8 +120,8 @@ void gasp_dispose(struct gasp *gasp); /* twice is fine; the servers must be gone
  * set aside. */
 struct gasp_kept {
     struct range *guest, *ram;
-    struct ram_parked_run *parked;
-    size_t n_guest, n_ram, n_parked;
+    struct gasp_run *run;
+    size_t n_guest, n_ram, n_run;
     struct range window, parking;
 };
 
@@ -151,12 +152,17 @@ int gasp_settle(struct gasp *gasp);
 
 /* ---- parking.c ---- */
 
-/* Where RAM lies that isn't at home, or may be there in a moment. */
-void gasp_each_parked(const struct gasp *gasp, void (*fn)(void *arg, struct ram_parked_run run),
-                      void *arg);
-/* What an earlier service parked is where it is said to be, if it is there and not at home. 0 or an
- * errno value. */
-int gasp_take_parked(struct gasp *gasp, const struct ram_parked_run *run, size_t n);
+/* Pages that aren't where a guest without us has them; n frames of `home` lie at `at`. */
+struct gasp_run {
+    enum gasp_run_kind { RUN_PARKED, RUN_DEVICE, RUN_ROM } what; /* RAM, device memory, RAM */
+    uint64_t home, at, n;
+};
+typedef void (*gasp_run_fn)(void *arg, struct gasp_run run);
+/* All there are, or may be in a moment. */
+void gasp_each_run(const struct gasp *gasp, gasp_run_fn fn, void *arg);
+/* What an earlier service left, as far as it is so: RAM is found where it is parked, device memory is
+ * given back, ROM is RAM. 0 or an errno value. */
+int gasp_take_runs(struct gasp *gasp, const struct gasp_run *run, size_t n);
 
 /* ---- trap.c ---- */
 

@@ -211,7 +211,6 @@ static int give_back(struct gasp *gasp, struct range range)
 int gasp_unregister(struct gasp *gasp, struct range range)
 {
     int rc = ram_allocator_mark(gasp->ram.allocator, range);
-    struct ram_parked_run run;
 
     if (rc)
         return rc;
@@ -219,8 +218,7 @@ int gasp_unregister(struct gasp *gasp, struct range range)
      */
     if (!space_map_plain(gasp->space[GASP_MEMORY].map, range,
                          GRF_PASS_ANY | GRF_MEMORY | GRF_ACTIVE) ||
-        (ram_parked_next_run(&gasp->ram, range.first >> HV_PAGE_SHIFT, &run) &&
-         run.home <= range.last >> HV_PAGE_SHIFT)) {
+        ram_any_parked(&gasp->ram, range)) {
         ram_allocator_give(gasp->ram.allocator, range, 1);
         return EBUSY;
     }

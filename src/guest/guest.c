@@ -243,9 +243,7 @@ static void drop_regions(struct guest_system *gsp)
  * with the regions that covered it. */
 static void bring_home(struct guest_system *gsp)
 {
-    struct ram_parked_run run;
-
-    if (!gsp->seeded || !ram_parked_next_run(&gsp->gasp.ram, 0, &run))
+    if (!gsp->seeded || !ram_any_parked(&gsp->gasp.ram, (struct range){0, UINT64_MAX}))
         return;
     gasp_lock(gsp, QST_MEMORY);
     gasp_drop_regions(&gsp->gasp, NULL);

@@ -143,7 +143,7 @@ static int set_up(struct guest_system *gsp)
 out:
     free(kept.guest);
     free(kept.ram);
-    free(kept.parked);
+    free(kept.run);
     return rc;
 }
 

@@ -76,38 +76,61 @@ static int keep(struct range **list, size_t *n, struct range range)
     return 0;
 }
 
-static int keep_parked(struct gasp_kept *kept, struct range home, uint64_t at)
+static const char *const run_name[] = {
+    [RUN_PARKED] = "parked", [RUN_DEVICE] = "device", [RUN_ROM] = "rom"};
+enum { RUN_KINDS = sizeof(run_name) / sizeof(run_name[0]) };
+
+static int keep_run(struct gasp_kept *kept, struct gasp_run run)
 {
-    struct ram_parked_run *more = realloc(kept->parked, (kept->n_parked + 1) * sizeof(*more));
+    struct gasp_run *more = realloc(kept->run, (kept->n_run + 1) * sizeof(*more));
 
     if (!more)
         return -1;
-    kept->parked = more;
-    more[kept->n_parked++] = (struct ram_parked_run){
-        home.first >> HV_PAGE_SHIFT, at >> HV_PAGE_SHIFT, range_length(home) >> HV_PAGE_SHIFT};
+    kept->run = more;
+    more[kept->n_run++] = run;
     return 0;
 }
 
-/* "guest FIRST-LAST", the same with ram, window or parking; "parked FIRST-LAST PLACE". */
+/* Whether that is a run, the rest of whose line is read. 1: it is; 0; -1: no memory, or garbage. */
+static int load_run(FILE *file, struct gasp_kept *kept, const char *what, struct range home)
+{
+    uint64_t at;
+
+    for (unsigned kind = 0; kind < RUN_KINDS; kind++) {
+        struct gasp_run run = {kind, home.first >> HV_PAGE_SHIFT, 0,
+                               range_length(home) >> HV_PAGE_SHIFT};
+
+        if (strcmp(what, run_name[kind]) != 0)
+            continue;
+        if (fscanf(file, "%" SCNx64 " ", &at) != 1)
+            return fail(EINVAL);
+        run.at = at >> HV_PAGE_SHIFT;
+        return keep_run(kept, run) < 0 ? -1 : 1;
+    }
+    return 0;
+}
+
+/* "guest FIRST-LAST", the same with ram, window or parking; "parked FIRST-LAST PLACE", the same with
+ * device or rom. */
 static int load_ranges(FILE *file, struct gasp_kept *kept)
 {
     struct range range;
-    uint64_t at;
     char what[16];
 
     while (fscanf(file, "%15s %" SCNx64 "-%" SCNx64 " ", what, &range.first, &range.last) == 3 &&
            range.first <= range.last) {
+        int rc = load_run(file, kept, what, range);
+
+        if (rc < 0)
+            return errno == EINVAL ? 0 : -1;
+        if (rc > 0)
+            continue;
         if (strcmp(what, "window") == 0)
             kept->window = range;
         else if (strcmp(what, "parking") == 0)
             kept->parking = range;
-        else if (strcmp(what, "parked") == 0) {
-            if (fscanf(file, "%" SCNx64 " ", &at) != 1)
-                break;
-            if (keep_parked(kept, range, at) < 0)
-                return -1;
-        } else if (strcmp(what, "guest") == 0 ? keep(&kept->guest, &kept->n_guest, range) < 0
-                                              : keep(&kept->ram, &kept->n_ram, range) < 0)
+        else if (strcmp(what, "guest") == 0 ? keep(&kept->guest, &kept->n_guest, range) < 0
+                                            : keep(&kept->ram, &kept->n_ram, range) < 0)
             return -1;
     }
     return 0;
@@ -138,10 +161,11 @@ static void print_range(FILE *file, const char *what, struct range range)
         fprintf(file, "%s %" PRIx64 "-%" PRIx64 "\n", what, range_arg(range));
 }
 
-static void print_parked(void *file, struct ram_parked_run run)
+static void print_run(void *file, struct gasp_run run)
 {
-    fprintf(file, "parked %" PRIx64 "-%" PRIx64 " %" PRIx64 "\n", run.home << HV_PAGE_SHIFT,
-            ((run.home + run.n) << HV_PAGE_SHIFT) - 1, run.at << HV_PAGE_SHIFT);
+    fprintf(file, "%s %" PRIx64 "-%" PRIx64 " %" PRIx64 "\n", run_name[run.what],
+            run.home << HV_PAGE_SHIFT, ((run.home + run.n) << HV_PAGE_SHIFT) - 1,
+            run.at << HV_PAGE_SHIFT);
 }
 
 int record_save(struct guest_system *gsp)
@@ -166,7 +190,7 @@ int record_save(struct guest_system *gsp)
         print_range(file, "guest", gasp->guest_ram[i]);
     for (size_t i = 0; i < gasp->n_own_ram; i++)
         print_range(file, "ram", gasp->own_ram[i]);
-    gasp_each_parked(gasp, print_parked, file);
+    gasp_each_run(gasp, print_run, file);
     ok = !ferror(file);
     if (fclose(file) != 0 || !ok || rename(fresh, path) < 0) {
         unlink(fresh);

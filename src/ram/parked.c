@@ -284,40 +284,64 @@ int ram_unpark(struct ram *ram, uint64_t gfn, size_t n, uint64_t frame, uint64_t
     return rc;
 }
 
-bool ram_parked_next_run(const struct ram *ram, uint64_t gfn, struct ram_parked_run *run_r)
+bool ram_parked_next_run(const struct ram *ram, size_t *i, struct ram_parked_run *run_r,
+                         uint64_t *frame_r)
+{
+    const struct ram_parked *parked = ram->parked;
+    const struct ram_parked_page *first = parked && *i < parked->n ? &parked->page[*i] : NULL;
+
+    if (!first)
+        return false;
+    *run_r = (struct ram_parked_run){first->home, first->at, 0};
+    *frame_r = first->frame;
+    for (; *i < parked->n; ++*i, run_r->n++) {
+        const struct ram_parked_page *page = &parked->page[*i];
+
+        if (page->frame != first->frame || page->home != first->home + run_r->n ||
+            page->at != first->at + run_r->n)
+            break;
+    }
+    return true;
+}
+
+bool ram_any_parked(const struct ram *ram, struct range range)
 {
     const struct ram_parked *parked = ram->parked;
 
-    for (size_t i = search(parked, gfn); parked && i < parked->n; i++) {
-        const struct ram_parked_page *page = &parked->page[i];
-
-        if (page->frame != RAM_FRAME)
-            continue;
-        run_r->home = page->home;
-        run_r->n = ram_parked_row(ram, page->home, RAM_CHUNK_PAGES, RAM_FRAME, &run_r->at);
-        return true;
+    for (size_t i = search(parked, range.first >> HV_PAGE_SHIFT);
+         parked && i < parked->n && parked->page[i].home <= range.last >> HV_PAGE_SHIFT; i++) {
+        if (parked->page[i].frame == RAM_FRAME)
+            return true;
     }
     return false;
+}
+
+int ram_present(struct ram *ram, uint64_t gfn, size_t n, bool there[])
+{
+    int err[RAM_CHUNK_PAGES];
+    void *at = ram_map_aside(ram, gfn, n, err);
+
+    if (!at)
+        return fail(ENOMEM);
+    ram_unmap_aside(ram, at, n);
+    for (size_t i = 0; i < n; i++)
+        there[i] = !err[i];
+    return 0;
 }
 
 /* At most RAM_CHUNK_PAGES. */
 static int take_run(struct ram *ram, struct ram_parked_run run)
 {
-    int at_home[RAM_CHUNK_PAGES], at_place[RAM_CHUNK_PAGES];
+    bool at_home[RAM_CHUNK_PAGES], at_place[RAM_CHUNK_PAGES];
     struct ram_parked *parked = copy_table(ram, run.n);
-    void *home = ram_map_aside(ram, run.home, run.n, at_home);
-    void *place = ram_map_aside(ram, run.at, run.n, at_place);
 
-    if (home)
-        ram_unmap_aside(ram, home, run.n);
-    if (place)
-        ram_unmap_aside(ram, place, run.n);
-    if (!parked || !home || !place) {
+    if (!parked || ram_present(ram, run.home, run.n, at_home) < 0 ||
+        ram_present(ram, run.at, run.n, at_place) < 0) {
         free(parked);
         return fail(ENOMEM);
     }
     for (uint64_t i = 0; i < run.n; i++) {
-        if (at_home[i] && !at_place[i] && !find(parked, run.home + i, RAM_FRAME))
+        if (!at_home[i] && at_place[i] && !find(parked, run.home + i, RAM_FRAME))
             insert(parked, (struct ram_parked_page){run.home + i, run.at + i, RAM_FRAME, true});
     }
     publish(ram, parked);

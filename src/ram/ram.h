@@ -156,12 +156,18 @@ int ram_set_type(struct ram *ram, bool read_only, struct range range);
 uint64_t ram_parked_row(const struct ram *ram, uint64_t gfn, uint64_t n, uint64_t frame,
                         uint64_t *at_r);
 #define RAM_NOT_PARKED UINT64_MAX
-/* RAM alone: n frames from `home` on lie at `at`. The first ones from gfn on; false: none. */
+/* n frames of `home` lie at `at`. */
 struct ram_parked_run {
     uint64_t home, at, n;
 };
-bool ram_parked_next_run(const struct ram *ram, uint64_t gfn, struct ram_parked_run *run_r);
-/* Of an earlier service's: those which lie at `at`, and nothing at home. 0 or -1 with ENOMEM. */
+/* The next run of one frame's, from entry *i of the table on. False: no more. */
+bool ram_parked_next_run(const struct ram *ram, size_t *i, struct ram_parked_run *run_r,
+                         uint64_t *frame_r);
+/* Whether RAM of the range is parked. */
+bool ram_any_parked(const struct ram *ram, struct range range);
+/* Which of n frames (at most RAM_CHUNK_PAGES) the guest has. 0 or -1 with ENOMEM. */
+int ram_present(struct ram *ram, uint64_t gfn, size_t n, bool there[]);
+/* Of an earlier service's RAM: those which lie at `at`, and nothing at home. 0 or -1 with ENOMEM. */
 int ram_take_parked(struct ram *ram, struct ram_parked_run run);
 /* Which of the n places from `at` on are taken. */
 void ram_parking_used(const struct ram *ram, uint64_t at, size_t n, bool used[]);

@@ -425,20 +425,20 @@ START_TEST(the_record_keeps_all)
     ck_assert_uint_eq(kept.n_ram, 2);
     free(kept.guest);
     free(kept.ram);
-    free(kept.parked);
+    free(kept.run);
     /* Where pages are parked, as long as they are. */
     cover_page(5 * MIB, GRF_NOPERMS | GRF_ACTIVE);
     ck_assert_int_eq(record_load(gsp, &kept), 0);
-    ck_assert_uint_eq(kept.n_parked, 1);
-    ck_assert_uint_eq(kept.parked[0].home, 5 * MIB / PAGE);
-    ck_assert_uint_eq(kept.parked[0].at, gsp->gasp.parking.first / PAGE);
-    ck_assert_uint_eq(kept.parked[0].n, 1);
-    free(kept.parked);
+    ck_assert_uint_eq(kept.n_run, 1);
+    ck_assert_uint_eq(kept.run[0].home, 5 * MIB / PAGE);
+    ck_assert_uint_eq(kept.run[0].at, gsp->gasp.parking.first / PAGE);
+    ck_assert_uint_eq(kept.run[0].n, 1);
+    free(kept.run);
     free(kept.guest);
     free(kept.ram);
     cover_page(5 * MIB, GRF_NONE);
     ck_assert_int_eq(record_load(gsp, &kept), 0);
-    ck_assert_uint_eq(kept.n_parked, 0);
+    ck_assert_uint_eq(kept.n_run, 0);
     ck_assert_uint_eq(kept.n_ram, 2);
     free(kept.guest);
     free(kept.ram);

@@ -16,7 +16,7 @@ enum {
     WINDOW = 8 * MIB,
     OWN = 4 * MIB,
     PAGES = (RAM_BYTES + OWN) / PAGE,
-    MOST_PARKED = 64,
+    MOST_RUNS = 64,
     OUT = 3 * PAGE, /* from R on: a page that the guest has given up */
 };
 enum {
@@ -28,23 +28,23 @@ enum {
 /* ---- the record ---- */
 
 static struct gasp_kept kept;
-static struct ram_parked_run parked[MOST_PARKED];
+static struct gasp_run runs[MOST_RUNS];
 static bool dead;
 
-static void keep_run(void *arg, struct ram_parked_run run)
+static void keep_run(void *arg, struct gasp_run run)
 {
     (void)arg;
-    ck_assert_uint_lt(kept.n_parked, MOST_PARKED);
-    parked[kept.n_parked++] = run;
+    ck_assert_uint_lt(kept.n_run, MOST_RUNS);
+    runs[kept.n_run++] = run;
 }
 
 static void record(struct gasp *g)
 {
     if (dead)
         return;
-    kept.n_parked = 0;
-    kept.parked = parked;
-    gasp_each_parked(g, keep_run, NULL);
+    kept.n_run = 0;
+    kept.run = runs;
+    gasp_each_run(g, keep_run, NULL);
 }
 
 /* ---- Xen, until we are dead ---- */
@@ -207,7 +207,11 @@ static void expect_home(void)
         if (hv_sim_p2m_get(sim_of(hv), i) != mfn[i])
             ck_abort_msg("page %#jx isn't at home", (uintmax_t)i * PAGE);
     }
-    ck_assert_uint_eq(kept.n_parked, 0);
+    for (uint64_t gfn = (W + OWN) / PAGE; gfn < (W + WINDOW) / PAGE; gfn++)
+        ck_assert(hv_sim_p2m_get(sim_of(hv), gfn) == SIM_NO_FRAME);
+    for (uint64_t i = 0; i < PAGES; i++)
+        ck_assert(!hv_sim_mem_read_only(sim_of(hv), i * PAGE));
+    ck_assert_uint_eq(kept.n_run, 0);
     for (uint64_t at = gasp.parking.first; at < gasp.parking.last - PAGE; at += PAGE)
         ck_assert(hv_sim_p2m_get(sim_of(hv), at / PAGE) == SIM_NO_FRAME);
 }
@@ -216,12 +220,30 @@ static const struct {
     uint64_t at, length;
     uint32_t before, change, again; /* flags; again: of the next service's */
 } kills[] = {
-    {R, 6 * PAGE, 0, VIRT, 0},          {R, 6 * PAGE, 0, VIRT, VIRT},
-    {R, 6 * PAGE, VIRT, GRF_NONE, 0},   {R, 6 * PAGE, VIRT, GRF_NONE, VIRT},
-    {R, 6 * PAGE, VIRT, IDLE, 0},       {R, 6 * PAGE, IDLE, VIRT, 0},
-    {R + 0x804, 4, 0, VIRT, 0},         {R + 0x804, 4, VIRT, GRF_NONE, VIRT},
-    {R + 0x10000, 3 * MIB, 0, VIRT, 0}, {R + 0x10000, 3 * MIB, VIRT, GRF_NONE, VIRT},
+    {R, 6 * PAGE, 0, VIRT, 0},
+    {R, 6 * PAGE, 0, VIRT, VIRT},
+    {R, 6 * PAGE, VIRT, GRF_NONE, 0},
+    {R, 6 * PAGE, VIRT, GRF_NONE, VIRT},
+    {R, 6 * PAGE, VIRT, IDLE, 0},
+    {R, 6 * PAGE, IDLE, VIRT, 0},
+    {R + 0x804, 4, 0, VIRT, 0},
+    {R + 0x804, 4, VIRT, GRF_NONE, VIRT},
+    {R + 0x10000, 3 * MIB, 0, VIRT, 0},
+    {R + 0x10000, 3 * MIB, VIRT, GRF_NONE, VIRT},
     {W + PAGE, 2 * MIB, 0, VIRT, VIRT},
+    {R, 6 * PAGE, 0, ROM, 0},
+    {R, 6 * PAGE, ROM, GRF_NONE, ROM},
+    {R, 6 * PAGE, ROM, ROM & ~GRF_ACTIVE, 0},
+    {W + PAGE, 4 * PAGE, 0, DEVICE, 0},
+    {W + PAGE, 4 * PAGE, 0, DEVICE, DEVICE},
+    {W + PAGE, 4 * PAGE, DEVICE, GRF_NONE, DEVICE},
+    {W + PAGE, 4 * PAGE, DEVICE, GRF_PASS_ANY, 0},
+    {W + PAGE, 4 * PAGE, GRF_PASS_ANY, DEVICE, 0},
+    {W + OWN - PAGE, PAGE, 0, DEVICE, DEVICE},
+    {W + OWN + PAGE, 4 * PAGE, 0, DEVICE, DEVICE},
+    {W + OWN + PAGE, 4 * PAGE, DEVICE, GRF_NONE, DEVICE},
+    {W + OWN + PAGE, 4 * PAGE, DEVICE, GRF_PASS_ANY, DEVICE},
+    {W + OWN + PAGE, 4 * PAGE, GRF_PASS_ANY, DEVICE, VIRT},
 };
 
 /* Before a call n of the change, or after all. */
@@ -262,7 +284,7 @@ START_TEST(killed_twice)
     ck_assert_int_eq(set(QST_MEMORY, W + MIB, 4, VIRT, &vdev_a, 1), 0);
     next_service();
     record(&gasp);
-    ck_assert_uint_eq(kept.n_parked, 3); /* two around the hole */
+    ck_assert_uint_eq(kept.n_run, 3); /* two around the hole */
     ck_assert_int_eq(vm_ram_unregister(gsp(), W, OWN), -1);
     next_service();
     expect_ram();
@@ -277,15 +299,15 @@ END_TEST
 START_TEST(records_that_are_wrong)
 {
     first_service();
-    kept.parked = parked;
-    kept.n_parked = 3;
-    parked[0] = (struct ram_parked_run){R / PAGE, gasp.parking.first / PAGE, 600};
-    parked[1] = (struct ram_parked_run){(R + OUT) / PAGE, (R + MIB) / PAGE, 1};
-    parked[2] = (struct ram_parked_run){(R + OUT) / PAGE, gasp.parking.last / PAGE, 2};
+    kept.run = runs;
+    kept.n_run = 3;
+    runs[0] = (struct gasp_run){RUN_PARKED, R / PAGE, gasp.parking.first / PAGE, 600};
+    runs[1] = (struct gasp_run){RUN_PARKED, (R + OUT) / PAGE, (R + MIB) / PAGE, 1};
+    runs[2] = (struct gasp_run){RUN_PARKED, (R + OUT) / PAGE, gasp.parking.last / PAGE, 2};
     next_service();
     expect_ram();
     run();
-    kept.n_parked = 0;
+    kept.n_run = 0;
     expect_home();
     hv->ops = real;
     close_guest();
