@@ -326,8 +326,8 @@ int trap_cover(struct change *change, struct range range)
     struct trap_range cover = {range, NO_SERVER};
     int rc;
 
-    /* Without a server there is nobody who answers: start-up, of a guest with nothing that traps. */
-    if (gasp->trap.n_servers == 0)
+    /* A guest with nothing that traps gets a server for it, unless it is still at start-up. */
+    if (gasp->trap.n_servers == 0 && !(gasp->serve && gasp->settled))
         return 0;
     for (size_t i = 0; !plan->counted && i < gasp->trap.n[GASP_MEMORY]; i++)
         plan->count[gasp->trap.range[GASP_MEMORY][i].server]++;
