@@ -102,6 +102,13 @@ static const struct row {
     {{MEM(W + PAGE, 4 * PAGE, DEVICE, A)}, {MEM(W + 2 * PAGE + 4, 4, VIRT, B)}},
     {{MEM(W + PAGE, 4 * PAGE, DEVICE, A), MEM(W + 2 * PAGE + 4, 4, VIRT, B)},
      {MEM(W + PAGE, 4 * PAGE, GRF_NONE, A)}},
+    {{MEM(R, 6 * PAGE, ROM, NULL)}, {MEM(R + PAGE, 5 * PAGE, VIRT, A)}},
+    {{MEM(W + PAGE, 4 * PAGE, ROM, NULL)}, {MEM(W + PAGE, 4 * PAGE, DEVICE & ~GRF_PASS_WR, A)}},
+    {{MEM(W + PAGE, 4 * PAGE, DEVICE, A)}, {MEM(W + PAGE, 4 * PAGE, ROM, B)}},
+    {{MEM(W + PAGE, 4 * PAGE, DEVICE, A), MEM(W + PAGE, 4 * PAGE, ROM, B)},
+     {MEM(W + PAGE, 4 * PAGE, GRF_NONE, A)}},
+    {{MEM(W + PAGE, 4 * PAGE, DEVICE, A), MEM(W + PAGE, 4 * PAGE, ROM, B)},
+     {MEM(W + PAGE, 4 * PAGE, GRF_NONE, B)}},
     /* Several at once. */
     {{MEM(R, 4 * PAGE, VIRT, A)},
      {MEM(R, 4 * PAGE, GRF_NONE, A), MEM(R + PAGE, 4 * PAGE, VIRT, A),

@@ -78,8 +78,29 @@ static int result(int rc)
     return -1;
 }
 
+/* While the guest runs RAM, or what covers it, leaves and comes only where accesses are sent to us
+ * meanwhile. */
+static void expect_trapped(uint64_t gfn)
+{
+    const struct sim *sim = sim_of(hv);
+    bool found = false;
+
+    for (unsigned id = 0; id < HV_MAX_SERVERS && !found; id++) {
+        const struct sim_ranges *r =
+            sim->server[id] ? &sim->server[id]->ranges[HV_RANGE_MEMORY] : NULL;
+
+        for (unsigned i = 0; r && i < r->n; i++)
+            found |= r->r[i].first <= gfn * PAGE && gfn * PAGE <= r->r[i].last;
+    }
+    ck_assert_msg(found, "%#jx moves and doesn't trap", (uintmax_t)gfn * PAGE);
+}
+
 static int relocate(struct hv *h, size_t n, uint64_t from, uint64_t to)
 {
+    uint64_t home = from < to ? from : to;
+
+    if (gasp.settled && !dead && gasp.changed && home < (W + OWN) / PAGE)
+        expect_trapped(home + n - 1);
     return alive(&n) ? result(real->relocate(h, n, from, to)) : -1;
 }
 
@@ -134,6 +155,12 @@ static uint64_t word(uint64_t page)
     return page * UINT64_C(0x9e3779b97f4a7c15) | 1;
 }
 
+static int serve_nobody(struct gasp *g)
+{
+    (void)g;
+    return 0;
+}
+
 static void run(void)
 {
     gasp.running = true;
@@ -141,6 +168,7 @@ static void run(void)
     gasp_lock(gsp(), QST_X86_IO);
     if (gasp.changed) /* as guest_configured does */
         record(&gasp);
+    gasp.serve = serve_nobody;
     ck_assert_int_eq(gasp_settle(&gasp), 0);
 }
 

@@ -377,6 +377,29 @@ START_TEST(pinned_device_memory_stays)
 }
 END_TEST
 
+/* Also when RAM is to come back, and has done so already when that is found. */
+START_TEST(pinned_device_memory_stays_over_ram)
+{
+    uint64_t at = window_ram(2 * MIB);
+    struct range range = {at, at + PAGE - 1};
+
+    stamp(at, 4);
+    must(set(at + PAGE, 2 * PAGE, DEVICE, 1));
+    wr(QST_MEMORY, at + PAGE + 8, 8, 0x4711);
+    wr(QST_MEMORY, at + 2 * PAGE + 8, 8, 0x4712);
+    must(set(at + PAGE + 0x100, 8, VIRT, 2));
+    ck_assert_int_eq(ram_pin(&gsp->gasp.ram, range), 0);
+    ck_assert_int_eq(set(at + PAGE, 2 * PAGE, GRF_NONE, 1), EBUSY);
+    ram_unpin(&gsp->gasp.ram, range);
+    new_mapping();
+    ck_assert_uint_eq(rd(QST_MEMORY, at + PAGE + 8, 8), 0x4711);
+    ck_assert_uint_eq(rd(QST_MEMORY, at + 2 * PAGE + 8, 8), 0x4712);
+    must(set(at + PAGE, 2 * PAGE, GRF_NONE, 1));
+    must(set(at + PAGE + 0x100, 8, GRF_NONE, 2));
+    expect_stamps(at, 4);
+}
+END_TEST
+
 /* ---- what there is only so much of ---- */
 
 START_TEST(the_parking_window_is_full)
@@ -398,6 +421,27 @@ START_TEST(the_parking_window_is_full)
     must(set(R + 16, 4, GRF_NONE, 2));
     expect_stamps(R, 1);
     expect_stamps(R + (PLACES - 1) * (uint64_t)PAGE, 2);
+}
+END_TEST
+
+/* Pages that lay side by side find places that don't, and come back in order. */
+START_TEST(places_lie_apart)
+{
+    enum { PLACES = 16 * MIB / PAGE - 1 };
+
+    stamp(R, 20);
+    for (uint64_t i = 0; i < PLACES; i++)
+        must(set(R + MIB + 2 * i * PAGE, PAGE, GRF_NOPERMS | GRF_ACTIVE, 1));
+    for (uint64_t i = 0; i < 20; i++)
+        must(set(R + MIB + 2 * (7 + 3 * i) * PAGE, PAGE, GRF_NONE, 1));
+    must(set(R, 20 * PAGE, VIRT, 2));
+    ck_assert_uint_eq(parked(), PLACES);
+    ck_assert_uint_eq(rd(QST_MEMORY, R + 19 * PAGE, 1), 2);
+    must(set(R + 3 * PAGE, 16, GRF_NONE, 2)); /* what was beneath, at its place */
+    expect_word(R + 3 * PAGE);
+    must(set(R, 3 * PAGE, GRF_NONE, 2));
+    must(set(R + 3 * PAGE + 16, 17 * PAGE - 16, GRF_NONE, 2));
+    expect_stamps(R, 20);
 }
 END_TEST
 
@@ -514,6 +558,8 @@ static Suite *make_suite(void)
     tcase_add_test(t, device_memory_in_a_hole);
     tcase_add_test(t, device_memory_over_ram);
     tcase_add_test(t, pinned_device_memory_stays);
+    tcase_add_test(t, pinned_device_memory_stays_over_ram);
+    tcase_add_test(t, places_lie_apart);
     tcase_add_test(t, the_parking_window_is_full);
     tcase_add_test(t, no_parking_window);
     tcase_add_test(t, ranges_run_out);
