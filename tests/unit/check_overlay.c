@@ -400,6 +400,29 @@ START_TEST(pinned_device_memory_stays_over_ram)
 }
 END_TEST
 
+/* A guest that runs may use any hole but the window. */
+START_TEST(device_memory_outside_the_window)
+{
+    uint64_t first = gsp->gasp.window.first, last = gsp->gasp.window.last;
+
+    ck_assert_int_eq(set(MMIO, PAGE, DEVICE, 1), EBUSY);
+    ck_assert_int_eq(set(R, PAGE, DEVICE, 1), EBUSY);
+    ck_assert_int_eq(set(last + 1 - PAGE, 2 * PAGE, DEVICE, 1), EBUSY);
+    ck_assert_int_eq(set(gsp->gasp.parking.first, PAGE, VIRT, 1), EBUSY);
+    ck_assert_int_eq(set(first + 8, PAGE, DEVICE, 1), EINVAL);
+    ck_assert_int_eq(set(first, PAGE - 8, DEVICE, 1), EINVAL);
+    ck_assert_int_eq(set(R - PAGE, 64 * MIB, VIRT, 1), EEXIST);
+    ck_assert_int_eq(set(R, PAGE, VIRT | GRF_PRECIOUS, 1), EBUSY);
+    ck_assert_int_eq(set(R, PAGE, GRF_NONE, 1), EPERM);
+    ck_assert_int_eq(set(first, PAGE, GRF_NONE, 1), ENOENT);
+    must(set(last + 1 - PAGE, PAGE, DEVICE, 1));
+    ck_assert_int_eq(set(last + 1 - PAGE, PAGE, ROM, 1), ENOTSUP);
+    ck_assert_int_eq(set(last + 1 - PAGE, PAGE / 2, GRF_NONE, 1), EINVAL);
+    must(set(last + 1 - PAGE, PAGE, GRF_NONE, 1));
+    ck_assert_uint_eq(parked(), 0);
+}
+END_TEST
+
 /* ---- what there is only so much of ---- */
 
 START_TEST(the_parking_window_is_full)
@@ -559,6 +582,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, device_memory_over_ram);
     tcase_add_test(t, pinned_device_memory_stays);
     tcase_add_test(t, pinned_device_memory_stays_over_ram);
+    tcase_add_test(t, device_memory_outside_the_window);
     tcase_add_test(t, places_lie_apart);
     tcase_add_test(t, the_parking_window_is_full);
     tcase_add_test(t, no_parking_window);
