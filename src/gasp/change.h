@@ -33,7 +33,7 @@ struct step {
     uint64_t frame;        /* RAM_FRAME, or the layer whose own they are */
     uint64_t at;           /* the first one's place, as a frame number */
     uint64_t before;       /* STEP_SHOW: what was shown */
-    bool read_only;        /* to be at home, or (STEP_PARK) having been */
+    bool read_only;        /* to be, where the step puts it; STEP_PARK, STEP_UNPARK: at both */
     bool shown;            /* STEP_UNPARK, STEP_PARK: while it is parked */
 };
 

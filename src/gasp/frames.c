@@ -166,18 +166,19 @@ static int add_parking(struct change *change, uint64_t gfn, uint64_t n, struct s
 }
 
 /* What of a layer's own frames there isn't yet. at_home: nothing lies where they belong. */
-static int add_populate(struct change *change, uint64_t gfn, uint64_t n, uint64_t frame,
-                        bool at_home)
+static int add_populate(struct change *change, uint64_t gfn, uint64_t n,
+                        const struct page_run *will, bool at_home)
 {
-    struct step step = {.kind = STEP_POPULATE, .frame = frame};
+    struct step step = {.kind = STEP_POPULATE, .frame = will->frame};
 
     while (n > 0) {
-        uint64_t at, row = ram_parked_row(&change->gasp->ram, gfn, n, frame, &at);
+        uint64_t at, row = ram_parked_row(&change->gasp->ram, gfn, n, will->frame, &at);
         int rc = 0;
 
         if (at == RAM_NOT_PARKED && at_home) {
             step.range = pages(gfn, row);
             step.at = gfn;
+            step.read_only = will->read_only;
             rc = change_add_step(change, step) ? 0 : ENOMEM;
         } else if (at == RAM_NOT_PARKED) {
             rc = add_parking(change, gfn, row, step);
@@ -199,14 +200,14 @@ static int add_unpark(struct change *change, uint64_t gfn, uint64_t n, uint64_t 
     size_t n_steps = change->n;
 
     for (size_t i = 0; i < n_steps; i++) {
-        const struct step *new = &change->step[i];
+        const struct step *will = &change->step[i];
 
-        if (new->kind != STEP_POPULATE || new->frame != frame ||
-            new->range.first >> HV_PAGE_SHIFT < gfn || new->range.first >> HV_PAGE_SHIFT >= end ||
-            new->at == new->range.first >> HV_PAGE_SHIFT)
+        if (will->kind != STEP_POPULATE || will->frame != frame ||
+            will->range.first >> HV_PAGE_SHIFT < gfn || will->range.first >> HV_PAGE_SHIFT >= end ||
+            will->at == will->range.first >> HV_PAGE_SHIFT)
             continue;
-        step.range = new->range;
-        step.at = new->at;
+        step.range = will->range;
+        step.at = will->at;
         if (!change_add_step(change, step))
             return ENOMEM;
     }
@@ -220,10 +221,10 @@ static int add_unpark(struct change *change, uint64_t gfn, uint64_t n, uint64_t 
     return 0;
 }
 
-static int add_gone(struct change *change, uint64_t gfn, uint64_t n, const struct page_run *old,
+static int add_gone(struct change *change, uint64_t gfn, uint64_t n, const struct page_run *was,
                     const struct space_cell *to)
 {
-    const struct space_cell *from = old->cell;
+    const struct space_cell *from = was->cell;
 
     for (uint32_t k = 0; from && k < from->n; k++) {
         struct gone *more;
@@ -235,44 +236,46 @@ static int add_gone(struct change *change, uint64_t gfn, uint64_t n, const struc
             return ENOMEM;
         change->gone = more;
         more[change->n_gone++] = (struct gone){pages(gfn, n), from->layer[k].id,
-                                               old->home && old->frame == from->layer[k].id};
+                                               was->home && was->frame == from->layer[k].id};
     }
     return 0;
 }
 
 /* n pages that are alike before and alike after. */
-static int plan_run(struct change *change, uint64_t gfn, uint64_t n, const struct page_run *old,
-                    const struct page_run *new)
+static int plan_run(struct change *change, uint64_t gfn, uint64_t n, const struct page_run *was,
+                    const struct page_run *will)
 {
-    bool same = old->frame == new->frame, stays = same && old->home &&new->home;
-    bool enters = new->home && !stays;
-    bool leaves = old->home && !stays;
-    const struct step type = {
-        .kind = STEP_TYPE, .range = pages(gfn, n), .read_only = new->read_only};
-    int rc = add_gone(change, gfn, n, old, new->cell);
+    bool same = was->frame == will->frame, stays = same && was->home && will->home;
+    bool enters = will->home && !stays;
+    bool leaves = was->home && !stays;
+    int rc = add_gone(change, gfn, n, was, will->cell);
 
     /* What goes for good stays to the last, if nothing takes its place. */
-    if (leaves && !enters && old->frame != RAM_FRAME && !cell_has(new->cell, old->frame))
+    if (leaves && !enters && was->frame != RAM_FRAME && !cell_has(will->cell, was->frame))
         leaves = false;
     if (!rc && leaves && enters)
         rc = trap_cover(change, pages(gfn, n));
-    if (!rc && new->frame != RAM_FRAME &&new->frame != NO_FRAME && !(same && old->home))
-        rc = add_populate(change, gfn, n, new->frame, new->home && !old->home);
+    if (!rc && will->frame != RAM_FRAME && will->frame != NO_FRAME && !(same && was->home))
+        rc = add_populate(change, gfn, n, will, will->home && !was->home);
     if (!rc && leaves)
         rc = add_parking(change, gfn, n,
                          (struct step){.kind = STEP_PARK,
-                                       .frame = old->frame,
-                                       .read_only = old->read_only,
+                                       .frame = was->frame,
+                                       .read_only = was->read_only,
                                        .shown = true});
     if (!rc && enters)
-        rc = add_unpark(change, gfn, n, new->frame, new->read_only);
-    if (!rc && new->home && (enters ? new->read_only : new->read_only != old->read_only))
-        rc = change_add_step(change, type) ? 0 : ENOMEM;
-    if (!rc && !same && new->frame != NO_FRAME)
+        rc = add_unpark(change, gfn, n, will->frame, will->read_only);
+    if (!rc && stays && will->read_only != was->read_only)
+        rc = change_add_step(change, (struct step){.kind = STEP_TYPE,
+                                                   .range = pages(gfn, n),
+                                                   .read_only = will->read_only})
+                 ? 0
+                 : ENOMEM;
+    if (!rc && !same && will->frame != NO_FRAME)
         rc = change_add_step(change, (struct step){.kind = STEP_SHOW,
                                                    .range = pages(gfn, n),
-                                                   .frame = new->frame,
-                                                   .before = old->frame})
+                                                   .frame = will->frame,
+                                                   .before = was->frame})
                  ? 0
                  : ENOMEM;
     return rc;
@@ -287,32 +290,32 @@ int frames_plan(struct change *change)
     int rc = 0;
 
     while (gfn <= last && !rc) {
-        struct page_run old, new;
+        struct page_run was, will;
         uint64_t end;
 
-        frames_look(from, gfn, &old);
-        frames_look(to, gfn, &new);
-        end = old.last < new.last ? old.last : new.last;
+        frames_look(from, gfn, &was);
+        frames_look(to, gfn, &will);
+        end = was.last < will.last ? was.last : will.last;
         end = end < last ? end : last;
-        rc = plan_run(change, gfn, end - gfn + 1, &old, &new);
+        rc = plan_run(change, gfn, end - gfn + 1, &was, &will);
         gfn = end + 1;
     }
     return rc;
 }
 
 /* By the map alone: what of RAM isn't parked lies at home, and there is nothing else. */
-static int settle_run(struct change *change, uint64_t gfn, uint64_t n, const struct page_run *new)
+static int settle_run(struct change *change, uint64_t gfn, uint64_t n, const struct page_run *will)
 {
-    struct page_run old = {.frame = cell_has(new->cell, RAM_FRAME) ? RAM_FRAME : NO_FRAME};
+    struct page_run was = {.frame = cell_has(will->cell, RAM_FRAME) ? RAM_FRAME : NO_FRAME};
     uint64_t at, row;
     int rc = 0;
 
     for (; n > 0 && !rc; gfn += row, n -= row) {
         row = n;
-        if (old.frame == RAM_FRAME)
+        if (was.frame == RAM_FRAME)
             row = ram_parked_row(&change->gasp->ram, gfn, n, RAM_FRAME, &at);
-        old.home = old.frame == RAM_FRAME && at == RAM_NOT_PARKED;
-        rc = plan_run(change, gfn, row, &old, new);
+        was.home = was.frame == RAM_FRAME && at == RAM_NOT_PARKED;
+        rc = plan_run(change, gfn, row, &was, will);
     }
     return rc;
 }
@@ -381,6 +384,7 @@ static int populate(struct gasp *gasp, const struct step *step)
     bool parked = step->at != home;
     bool may_pause = parked || (range_there(gasp->window) && range_inside(at, gasp->window));
     struct device_memory *device = device_of(gasp, step->frame);
+    int rc;
 
     if (!device)
         return ENOMEM;
@@ -393,10 +397,14 @@ static int populate(struct gasp *gasp, const struct step *step)
     }
     device->pages += n;
     device->pool += ram_pool_for(at);
-    if (!parked || ram_park_new(&gasp->ram, home, n, step->frame, step->at) == 0)
+    rc = parked            ? ram_park_new(&gasp->ram, home, n, step->frame, step->at)
+         : step->read_only ? ram_set_type(&gasp->ram, true, at)
+                           : 0;
+    if (rc == 0)
         return 0;
+    rc = errno;
     depopulate(gasp, at, step->frame, ram_pool_for(at));
-    return ENOMEM;
+    return rc;
 }
 
 static int unpopulate(struct gasp *gasp, const struct step *step)
@@ -411,13 +419,22 @@ static int unpopulate(struct gasp *gasp, const struct step *step)
     return 0;
 }
 
-/* What has moved a little and come back has lost it. */
-static void keep_read_only(struct ram *ram, struct range range)
+/* The guest can't write to what is read-only at its place either. */
+static int park(struct gasp *gasp, const struct step *step)
 {
-    int saved = errno;
+    uint64_t home = step->range.first >> HV_PAGE_SHIFT;
+    size_t n = range_length(step->range) >> HV_PAGE_SHIFT;
+    struct ram *ram = &gasp->ram;
+    int rc = ram_park(ram, home, n, step->frame, step->at, step->shown), saved;
 
-    ram_set_type(ram, true, range);
+    if (!step->read_only || (rc == 0 && ram_set_type(ram, true, pages(step->at, n)) == 0))
+        return rc;
+    saved = errno;
+    if (rc == 0)
+        ram_unpark(ram, home, n, step->frame, step->at);
+    ram_set_type(ram, true, step->range); /* what has moved a little and come back has lost it */
     errno = saved;
+    return -1;
 }
 
 /*
@@ -450,8 +467,6 @@ static int unpark(struct gasp *gasp, const struct step *step)
 
 int frames_step(struct gasp *gasp, const struct step *step, bool undo)
 {
-    uint64_t home = step->range.first >> HV_PAGE_SHIFT;
-    size_t n = range_length(step->range) >> HV_PAGE_SHIFT;
     struct ram *ram = &gasp->ram;
     int rc;
 
@@ -460,13 +475,7 @@ int frames_step(struct gasp *gasp, const struct step *step, bool undo)
         return undo ? unpopulate(gasp, step) : populate(gasp, step);
     case STEP_PARK:
     case STEP_UNPARK:
-        if ((step->kind == STEP_PARK) == !undo) {
-            rc = ram_park(ram, home, n, step->frame, step->at, step->shown);
-            if (rc < 0 && !undo && step->read_only)
-                keep_read_only(ram, step->range);
-        } else {
-            rc = unpark(gasp, step);
-        }
+        rc = (step->kind == STEP_PARK) == !undo ? park(gasp, step) : unpark(gasp, step);
         break;
     case STEP_TYPE:
         rc = ram_set_type(ram, step->read_only != undo, step->range);

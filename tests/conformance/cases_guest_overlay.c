@@ -202,7 +202,7 @@ static bool is_rom(struct guest *g, const struct fixture *f, uint64_t at)
 
 static bool rom(struct guest *g, const struct fixture *f)
 {
-    uint64_t pages;
+    uint64_t pages, place;
 
     CHECK(running(g));
     pages = charged(g);
@@ -214,6 +214,10 @@ static bool rom(struct guest *g, const struct fixture *f)
         /* Moved away and back it is ROM still; and so is the rest of a page. */
         CHECK_RC(set(g, 1, AT, PAGE, VIRT), 0);
         CHECK(shows_plate(g, f, 1, AT) && is_rom(g, f, AT + PAGE));
+        /* Nor can it be written where it lies now. */
+        CHECK_EQUAL(ram_parked_row(&gasp_of(g->gsp)->ram, AT / PAGE, 1, RAM_FRAME, &place), 1);
+        CHECK(reads(g, f, place * PAGE + 8, 4, ram_value(AT + 8)));
+        CHECK(writes(g, f, place * PAGE + 8, 4, 0xbad));
         CHECK_RC(set(g, 1, AT, PAGE, GRF_NONE), 0);
         CHECK(is_rom(g, f, AT));
         CHECK_RC(set(g, 1, AT, 4, VIRT), 0);
