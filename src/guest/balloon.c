@@ -14,8 +14,9 @@ enum {
     SPARE_PAGES = 256, /* libxl's maxmem above the target */
 };
 
-/* The toolstack has set the guest's limit by its target alone, as if we had registered nothing. */
-static int raise_limit(struct guest_system *gsp, uint64_t target)
+/* The toolstack has set the guest's limit by its target alone, as if we had registered nothing.
+ * lower: one that is higher isn't its own. */
+static int raise_limit(struct guest_system *gsp, uint64_t target, bool lower)
 {
     uint64_t own = atomic_load(&gsp->gasp.own_pages);
     uint64_t wanted = target + SPARE_PAGES + own;
@@ -26,7 +27,8 @@ static int raise_limit(struct guest_system *gsp, uint64_t target)
         return 0;
     if (hv->ops->info(hv, &info) < 0)
         return -1;
-    if (info.max_pages >= wanted || hv->ops->set_max_pages(hv, wanted) == 0)
+    if (info.max_pages == wanted || (info.max_pages > wanted && !lower) ||
+        hv->ops->set_max_pages(hv, wanted) == 0)
         return 0;
     if (gasp_may_complain(&gsp->gasp))
         gasp_log(&gsp->gasp, GUEST_LOG_WARN,
@@ -39,18 +41,25 @@ static int raise_limit(struct guest_system *gsp, uint64_t target)
 void balloon_target(struct guest_system *gsp)
 {
     struct balloon *b = &gsp->balloon;
+    bool lower = false;
     uint64_t target;
 
-    if (gsp->hv->ops->memory_target(gsp->hv, &target) < 0)
-        return;
-    if (target != b->target) {
-        if (b->target != 0)
-            b->quiet_ns = clock_ns() + QUIET_MS * UINT64_C(1000000);
-        b->target = target;
-        b->raised = gsp->ram_only;
+    /* Until it is the same twice: a limit that the toolstack set between the look and our raising it
+     * would stay too high. */
+    while (gsp->hv->ops->memory_target(gsp->hv, &target) == 0) {
+        if (target != b->target) {
+            if (b->target != 0)
+                b->quiet_ns = clock_ns() + QUIET_MS * UINT64_C(1000000);
+            b->target = target;
+            b->raised = gsp->ram_only;
+        }
+        if (b->raised)
+            break;
+        b->raised = raise_limit(gsp, target, lower) == 0;
+        if (!b->raised)
+            break;
+        lower = true;
     }
-    if (!b->raised)
-        b->raised = raise_limit(gsp, target) == 0;
 }
 
 int balloon_look(struct guest_system *gsp)
