@@ -263,7 +263,7 @@ static bool others_meet(const struct space_map *map, struct range range, uint64_
     return false;
 }
 
-static int delete (struct space_map *draft, const struct space_region *region)
+static int remove_layer(struct space_map *draft, const struct space_region *region)
 {
     const struct space_layer *layer = find_own(draft, region, false);
 
@@ -323,7 +323,7 @@ int space_map_set(struct space_map *draft, const struct space_region *region)
     const struct space_layer *own;
 
     if (region->flags == GRF_NONE)
-        return delete (draft, region);
+        return remove_layer(draft, region);
     own = find_own(draft, region, true);
     return own ? modify(draft, region, *own) : add(draft, region);
 }
