@@ -114,8 +114,6 @@ static int check_memory(const struct gasp *gasp, const struct space_map *map,
     uint32_t flags = r->flags | (own ? own->flags & GRF_STICKY : 0);
     bool has_own_pages = (flags & GRF_PASS_ANY) && !(flags & (GRF_MEMORY | VIRT_RW));
 
-    if (own && (own->flags & GRF_PASS_ANY) && !whole_pages(r->range))
-        return EINVAL;
     if (r->flags == GRF_NONE)
         return 0;
     if ((flags & (GRF_PASS_ANY | GRF_MEMORY)) && !has_own_pages && !over_ram(map, r->range))
@@ -226,6 +224,8 @@ static int check_entry(const struct change *change, int space, const struct spac
     *kind_r = SET_REGION;
     if (space != GASP_MEMORY)
         return 0;
+    if (there && (own.flags & (GRF_PASS_ANY | GRF_MEMORY)) && !whole_pages(r->range))
+        return EINVAL;
     if (there && own.id == RAM_FRAME && r->flags == GRF_NONE) {
         *kind_r = REMOVE_RAM;
         return 0;

@@ -232,6 +232,9 @@ START_TEST(test_ram_as_a_region)
                      0);
     ck_assert_int_eq(set(QST_MEMORY, MEM, MIB, GRF_NONE, NULL, 0), EBUSY);
     ck_assert_int_eq(set(QST_MEMORY, MEM, PAGE, ram, NULL, 0), 0);
+    ck_assert_int_eq(set(QST_MEMORY, MEM, 4, GRF_NONE, NULL, 0), EINVAL);
+    ck_assert_int_eq(set(QST_MEMORY, MEM + 8, PAGE, GRF_NONE, NULL, 0), EINVAL);
+    ck_assert_int_eq(set(QST_MEMORY, MEM, 8, GRF_NOPERMS | GRF_ACTIVE, NULL, 0), EINVAL);
     ck_assert_int_eq(set(QST_MEMORY, MEM, MIB, GRF_NONE, NULL, 0), 0);
     ck_assert_int_eq(info(QST_MEMORY, MEM, &is), ENOENT);
 }
