@@ -26,6 +26,7 @@ int change_set(struct change *change, enum gasp_space space, const struct space_
 {
     const struct range range = region->range;
     struct range *hull = &change->hull[space];
+
     if (!change->draft[space]) {
         change->draft[space] = space_draft(&change->gasp->space[space]);
         *hull = range;
@@ -90,7 +91,7 @@ static void undo_steps(struct change *change, size_t done)
         const struct step *step = &change->step[done];
         int rc = take_step(change->gasp, step, true);
 
-        if (rc)
+        if (rc && gasp_may_complain(change->gasp))
             gasp_log(change->gasp, GUEST_LOG_ERROR,
                      "[" PRIrange "] can't be made again what it was: %s", range_arg(step->range),
                      strerror(rc));

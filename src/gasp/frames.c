@@ -133,9 +133,6 @@ static int take_places(struct change *change, uint64_t n, uint64_t *at_r)
         row = change->parking_used[i] ? 0 : row + 1;
         *at_r = first + i + 1 - row;
     }
-    if (row < n && places == 0)
-        gasp_log(gasp, GUEST_LOG_WARN,
-                 "the guest was started without a place for pages of RAM that something covers");
     if (row < n)
         return ENOSPC;
     memset(change->parking_used + (*at_r - first), true, n);
@@ -154,6 +151,10 @@ static int add_parking(struct change *change, uint64_t gfn, uint64_t n, struct s
             some /= 2;
             rc = take_places(change, some, &step.at);
         }
+        if (rc == ENOSPC && gasp_may_complain(change->gasp))
+            gasp_log(change->gasp, GUEST_LOG_WARN, "%s for pages of RAM that something covers",
+                     parking_places(change->gasp) == 0 ? "the guest was started without a place"
+                                                       : "no place is left");
         if (rc)
             return rc;
         step.range = pages(gfn, some);
@@ -200,14 +201,14 @@ static int add_unpark(struct change *change, uint64_t gfn, uint64_t n, uint64_t 
     size_t n_steps = change->n;
 
     for (size_t i = 0; i < n_steps; i++) {
-        const struct step *will = &change->step[i];
+        const struct step *made = &change->step[i];
 
-        if (will->kind != STEP_POPULATE || will->frame != frame ||
-            will->range.first >> HV_PAGE_SHIFT < gfn || will->range.first >> HV_PAGE_SHIFT >= end ||
-            will->at == will->range.first >> HV_PAGE_SHIFT)
+        if (made->kind != STEP_POPULATE || made->frame != frame ||
+            made->range.first >> HV_PAGE_SHIFT < gfn || made->range.first >> HV_PAGE_SHIFT >= end ||
+            made->at == made->range.first >> HV_PAGE_SHIFT)
             continue;
-        step.range = will->range;
-        step.at = will->at;
+        step.range = made->range;
+        step.at = made->at;
         if (!change_add_step(change, step))
             return ENOMEM;
     }
@@ -338,15 +339,23 @@ int frames_settle(struct change *change)
 
 /* ---- carrying out ---- */
 
-/* The entry of a layer's pages; a new one if need be, or NULL. */
-static struct device_memory *device_of(struct gasp *gasp, uint64_t frame)
+/* The entry of a layer's pages, or NULL. */
+static struct device_memory *find_device(struct gasp *gasp, uint64_t frame)
 {
-    struct device_memory *more;
-
     for (size_t i = 0; i < gasp->n_device; i++) {
         if (gasp->device[i].frame == frame)
             return &gasp->device[i];
     }
+    return NULL;
+}
+
+/* The same; a new one if need be, NULL without memory. */
+static struct device_memory *device_of(struct gasp *gasp, uint64_t frame)
+{
+    struct device_memory *more = find_device(gasp, frame);
+
+    if (more)
+        return more;
     more = realloc(gasp->device, (gasp->n_device + 1) * sizeof(*more));
     if (!more)
         return NULL;
@@ -361,7 +370,7 @@ static struct device_memory *device_of(struct gasp *gasp, uint64_t frame)
  */
 static void depopulate(struct gasp *gasp, struct range at, uint64_t frame, uint64_t pool)
 {
-    struct device_memory *device = device_of(gasp, frame);
+    struct device_memory *device = find_device(gasp, frame);
     uint64_t n = range_length(at) >> HV_PAGE_SHIFT;
 
     if (device) {
