@@ -235,6 +235,8 @@ static void drop_regions(struct guest_system *gsp)
     TAILQ_FOREACH (vdev, &gsp->vdevs, link)
         gasp_drop_regions(&gsp->gasp, &vdev->public);
     gasp_drop_regions(&gsp->gasp, NULL);
+    /* Nor may it add a server, which nobody would serve. */
+    gsp->gasp.serve = NULL;
     for (size_t i = 0; i < sizeof(type) / sizeof(type[0]); i++)
         gasp_unlock(gsp, type[i]);
 }
@@ -260,7 +262,6 @@ void guest_close(struct guest_system *gsp)
     if (gsp->gasp.running)
         drop_regions(gsp);
     ioreq_stop(&gsp->dispatch);
-    gsp->gasp.serve = NULL;
     while ((vdev = TAILQ_FIRST(&gsp->vdevs))) {
         TAILQ_REMOVE(&gsp->vdevs, vdev, link);
         vdev_destroy(vdev, true);
